@@ -1,0 +1,115 @@
+"""Every setting once: its type, default, bounds and one line of help."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+SplitName = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, types are strict, values never change."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class ModelConfig(Section):
+    """Which pre-trained model to start from."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """Model on the Hugging Face hub (`distilbert-base-uncased`) or a local folder (`./my-model`)."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub; the commit that it stands for is recorded."""
+    max_length: Annotated[int, Field(ge=4)] | None = None
+    """Longest text in tokens, the rest is cut off; left out: 256, or the model's own limit if that is lower."""
+    num_labels: Annotated[int, Field(ge=2)] | None = None
+    """Number of classes; found in the data, and if given here it must agree with them."""
+
+
+class DataConfig(Section):
+    """Which labelled texts to learn from."""
+
+    dataset: Annotated[str, Field(min_length=1)]
+    """Data set on the hub (`imdb`), a local CSV or JSON Lines file, or a folder with `train.csv`, `test.csv` and the like."""
+    subset: str | None = None
+    """Configuration of a hub data set that has several, for instance `sentiment` of `tweet_eval`."""
+    train_split: SplitName = "train"
+    """Rows to learn from: a split or a slice of it, such as `train[:5000]` or `train[10%:20%]`."""
+    validation_split: Share | SplitName | None = None
+    """Rows to choose the best model on: a split, or a share of train (stratified); left out: `validation` if there is one, else 0.1."""
+    test_split: Share | SplitName | None = None
+    """Rows for the final figures: a split, or a share of train; left out: `test` if there is one, else none."""
+    text_column: SplitName | None = None
+    """Column with the text; left out: the one that the data set is known for, else `text`."""
+    label_column: SplitName | None = None
+    """Column with the label; left out: the one that the data set is known for, else `label`."""
+
+
+class TrainingConfig(Section):
+    """How to train."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    """Texts in a batch."""
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-5
+    """Highest learning rate of the run."""
+    num_epochs: Annotated[int, Field(ge=1)] = 3
+    """Times that all training texts are seen."""
+    warmup_steps: Annotated[float, Field(ge=0)] = 0.06
+    """Steps in which the learning rate rises from zero; below 1 it is a share of all steps."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Weight decay of AdamW; biases and layer norms are left out of it."""
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Longer gradients are scaled down to this norm."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """Course of the learning rate after the warm-up: down to zero in a line or a half cosine, or constant."""
+    gradient_accumulation_steps: Annotated[int, Field(ge=1)] = 1
+    """Batches that are added up for one step; the step equals that of one large batch."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the forward pass; `auto`: bf16 where this machine is measurably faster at it, else fp32."""
+    fp16: bool | None = None
+    """Older spelling of `precision: fp16`."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """Start of all randomness: same configuration, data and machine, same weights."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Stop after this many evaluations in a row without a better one; left out: never."""
+    best_metric: Literal["accuracy", "macro_f1", "macro_recall", "loss"] = "accuracy"
+    """Metric on validation that decides which model is the best."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    """Where to compute: `auto` takes the GPU if there is one; `cpu`, `cuda`, `cuda:1`, `mps`."""
+
+
+class MlflowConfig(Section):
+    """Where the run is tracked."""
+
+    tracking_uri: Annotated[str, Field(min_length=1)] = "sqlite:///mlflow.db"
+    """MLflow store: a local SQLite file, a server (`http://localhost:5000`), or a folder, which then holds the SQLite file."""
+    experiment_name: Annotated[str, Field(min_length=1)] = "forgeml"
+    """Experiment that the run belongs to."""
+    run_name: str | None = None
+    """Name of the run; left out: MLflow makes one up."""
+
+
+class LoggingConfig(Section):
+    """How often something is recorded, in steps."""
+
+    log_interval: Annotated[int, Field(ge=1)] = 10
+    """Steps between two records of loss, learning rate and examples per second."""
+    eval_interval: Annotated[int, Field(ge=1)] | None = None
+    """Steps between two evaluations on validation; left out: after each epoch."""
+    save_interval: Annotated[int, Field(ge=1)] | None = None
+    """Steps between two saves of the model as it is then, in `last_model/`; left out: only the best model is kept."""
+
+
+class Config(Section):
+    """The whole of `config.yaml`. Only `model.name` and `data.dataset` are required."""
+
+    model: ModelConfig
+    data: DataConfig
+    training: TrainingConfig = TrainingConfig()
+    mlflow: MlflowConfig = MlflowConfig()
+    logging: LoggingConfig = LoggingConfig()
+    output_dir: Annotated[str, Field(min_length=1)] = "."
+    """Folder in which `best_model/` is written."""
