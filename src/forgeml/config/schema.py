@@ -13,7 +13,9 @@ SplitName = Annotated[str, Field(min_length=1)]
 class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, types are strict, values never change."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class ModelConfig(Section):
@@ -33,13 +35,13 @@ class DataConfig(Section):
     """Which labelled texts to learn from."""
 
     dataset: Annotated[str, Field(min_length=1)]
-    """Data set on the hub (`imdb`), a local CSV or JSON Lines file, or a folder with `train.csv`, `test.csv` and the like."""
+    """Data set on the hub (`imdb`), a local CSV or JSON Lines file, or a folder with `train.csv` and the like."""
     subset: str | None = None
     """Configuration of a hub data set that has several, for instance `sentiment` of `tweet_eval`."""
     train_split: SplitName = "train"
     """Rows to learn from: a split or a slice of it, such as `train[:5000]` or `train[10%:20%]`."""
     validation_split: Share | SplitName | None = None
-    """Rows to choose the best model on: a split, or a share of train (stratified); left out: `validation` if there is one, else 0.1."""
+    """Rows to choose the best model on: a split, or a share of train; left out: `validation`, else 0.1."""
     test_split: Share | SplitName | None = None
     """Rows for the final figures: a split, or a share of train; left out: `test` if there is one, else none."""
     text_column: SplitName | None = None
@@ -85,7 +87,7 @@ class MlflowConfig(Section):
     """Where the run is tracked."""
 
     tracking_uri: Annotated[str, Field(min_length=1)] = "sqlite:///mlflow.db"
-    """MLflow store: a local SQLite file, a server (`http://localhost:5000`), or a folder, which then holds the SQLite file."""
+    """MLflow store: a local SQLite file, a server (`http://localhost:5000`), or a folder to hold the SQLite file."""
     experiment_name: Annotated[str, Field(min_length=1)] = "forgeml"
     """Experiment that the run belongs to."""
     run_name: str | None = None

@@ -1,0 +1,138 @@
+"""Write the documents that follow from the code, or check that they still do.
+
+`python docs/generate.py` writes them, `python docs/generate.py --check` exits with 1 when one of them differs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from forgeml.config.loading import json_schema
+from forgeml.config.schema import Config
+from forgeml.config.settings import Setting, all_settings, plain
+
+HERE = Path(__file__).resolve().parent
+
+CONFIGURATION = """\
+# Configuration
+
+<!-- Written by docs/generate.py from the schema; change src/forgeml/config/schema.py instead. -->
+
+One file says all about a training run. These four lines are enough; every other setting has a default:
+
+```yaml
+model:
+  name: distilbert-base-uncased
+data:
+  dataset: imdb
+```
+
+The `config.yaml` in the repository shows every setting with a comment, and `configs/` holds worked examples.
+Editors that understand `docs/config.schema.json` complete and check the file while you write.
+
+## Settings
+{tables}
+## On the command line
+
+Every setting is an option under the same name, and the command line wins over the file:
+
+```
+python train.py config.yaml --training.num_epochs 1 --training.learning_rate=3e-5
+```
+
+The value is read as in the file, so `null` takes a setting back to "left out". Where a setting is a text, a number is
+taken as text: `--mlflow.run_name 2024` needs no quotes. A setting given twice is refused. Values from the file and
+from the command line are put together first and then checked once, by the same rules.
+
+## How the file is read
+
+The file is YAML 1.2 in UTF-8, up to 1 MB.
+
+- `2e-5` and `1e-5` are numbers. So is `010`, which is ten.
+- `yes`, `no`, `on`, `off`, `1:30`, `2024-01-01` and `1_000` are words. Only `true` and `false` are booleans, and
+  booleans are never numbers.
+- Quotes make a text: `"0.1"` is not a number.
+- A section without settings is left out. A key without a value is `null`; settings whose default is a value refuse
+  that, so leave out the whole line.
+- Refused: a key that is there twice, anchors, aliases, tags, a second document, tabs for indentation, keys that are
+  no words, and more than 20 levels.
+- Environment variables are not replaced. The shell can do that on the command line.
+- `fp16: true` is the older spelling of `precision: fp16`. Both together are fine as long as they agree.
+- Passwords and tokens do not belong in the file, since it is copied into the saved model. A hub token is refused; set
+  the environment variable `HF_TOKEN` instead. So is a password in a tracking address; set `MLFLOW_TRACKING_USERNAME`
+  and `MLFLOW_TRACKING_PASSWORD`.
+
+## When something is wrong
+
+All problems are shown together, each with its line, the setting, what is wrong and what to do. The exit code is 2, and
+nothing was downloaded or written by then.
+
+```
+config.yaml:9 training.learnng_rate: unknown setting
+  fix: did you mean training.learning_rate?
+--training.num_epochs: must be 1 or more, found the number 0
+  fix: give a whole number of at least 1, or leave it out for the default, 3
+```
+"""
+
+TABLE = """
+{heading}
+
+{about}
+
+| Setting | Kind | Default | Meaning |
+|---|---|---|---|
+{rows}
+"""
+
+
+def configuration() -> str:
+    """The reference of all settings."""
+    sections = dict.fromkeys(setting.section for setting in all_settings())
+    return CONFIGURATION.format(tables="".join(_table(section) for section in sections))
+
+
+def schema() -> str:
+    """The JSON schema of config.yaml."""
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
+DOCUMENTS: dict[str, Callable[[], str]] = {
+    "configuration.md": configuration,
+    "config.schema.json": schema,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the documents, or with `--check` name those that differ; the result is the exit code."""
+    wanted = {HERE / name: build() for name, build in DOCUMENTS.items()}
+    stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    if "--check" in arguments:
+        for path in stale:
+            sys.stderr.write(f"docs/{path.name} is out of date\n  fix: python docs/generate.py\n")
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(wanted[path], encoding="utf-8")
+        sys.stderr.write(f"wrote docs/{path.name}\n")
+    return 0
+
+
+def _table(section: str) -> str:
+    rows = [_row(setting) for setting in all_settings() if setting.section == section]
+    annotation = Config.model_fields[section].annotation if section else None
+    about = (annotation.__doc__ or "") if annotation else "These stand alone, without a section."
+    heading = f"### `{section}`" if section else "### Outside the sections"
+    return TABLE.format(heading=heading, about=about, rows="\n".join(rows))
+
+
+def _row(setting: Setting) -> str:
+    default = "required" if setting.required else "" if setting.default is None else f"`{plain(setting.default)}`"
+    kind = setting.wanted.removeprefix("a ")
+    return f"| `{setting.name}` | {kind} | {default} | {setting.help} |".replace("  |", " |")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

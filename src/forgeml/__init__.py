@@ -1,0 +1,42 @@
+"""ForgeML turns one YAML file into a text classifier in use.
+
+The front door: `load_config`, `train` and `Classifier`, each looked up when it is first asked for, so that
+`import forgeml` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forgeml.config.loading import load_config
+    from forgeml.inference.classifier import Classifier
+    from forgeml.training.train import train
+
+__all__ = ["Classifier", "load_config", "train"]
+
+_HOMES = {
+    "Classifier": "forgeml.inference.classifier",
+    "load_config": "forgeml.config.loading",
+    "train": "forgeml.training.train",
+}
+
+# The libraries read these once, when they are imported: no usage reports, and no token posted to a service that
+# converts pickled weights.
+for _variable, _value in {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+    "DISABLE_SAFETENSORS_CONVERSION": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "TOKENIZERS_PARALLELISM": "true",
+}.items():
+    os.environ.setdefault(_variable, _value)
+
+
+def __getattr__(name: str) -> object:
+    """Look a public name up in its home."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,49 @@
+"""`forgeml train`: from a configuration to a saved model."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from forgeml.cli.arguments import CONTEXT as CONTEXT
+from forgeml.cli.arguments import FileAndSettings, Json, split_arguments
+
+
+def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
+    """Fine-tune the model that the configuration names and save the best one in best_model/.
+
+    \b
+    Examples:
+      forgeml train
+      forgeml train config.yaml --training.num_epochs 1 --data.train_split "train[:5000]"
+    """
+    from forgeml.cli.console import Watcher, metrics_table
+    from forgeml.config.loading import load_config, parse_overrides
+    from forgeml.records import Note
+
+    file, settings = split_arguments(arguments)
+    overrides = parse_overrides(settings)
+    config = load_config(file, overrides)
+    with Watcher() as tell:
+        changed = f", {len(overrides)} settings from the command line" if overrides else ""
+        tell(Note("configuration", f"{file} read{changed}; loading the libraries"))
+        # The slow imports come after the file has been checked: a typing error is told in an instant.
+        from forgeml.training.train import train as run
+
+        result = run(config, tell)
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "folder": result.folder,
+                    "metrics": result.metrics,
+                    "best_step": result.best_step,
+                    "steps": result.steps,
+                    "seconds": round(result.seconds, 1),
+                    "run_id": result.run_id,
+                }
+            )
+        )
+    else:
+        metrics_table(result.metrics)

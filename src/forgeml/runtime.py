@@ -1,0 +1,147 @@
+"""The machine: surroundings, device, precision, threads, seeds, versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from forgeml.errors import MachineError
+from forgeml.records import Runtime
+
+BF16_WORTHWHILE = 1.3
+"""How many times faster than fp32 bf16 must be measured before `auto` takes it."""
+
+RECORDED_PACKAGES = ("forgeml", "torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy")
+
+
+def choose_runtime(device: str, precision: str) -> Runtime:
+    """Settle device and precision from the settings of the same names.
+
+    Raises:
+        MachineError: the device asked for is not there.
+    """
+    chosen_device = choose_device(device)
+    chosen_precision, notes = choose_precision(precision, chosen_device)
+    return Runtime(chosen_device, chosen_precision, torch.get_num_threads(), notes)
+
+
+def choose_device(wanted: str) -> str:
+    """The device to compute on; `auto` prefers a CUDA GPU, then Apple's, then the processor."""
+    present = ["cpu"]
+    if torch.backends.mps.is_available():
+        present.append("mps")
+    if torch.cuda.is_available():
+        present += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if wanted == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if name in present)
+    if wanted not in present:
+        raise MachineError.at(
+            "training.device",
+            f"{wanted} is not on this machine; found {', '.join(present)}",
+            "leave training.device out, or set it to auto or cpu",
+        )
+    return wanted
+
+
+def choose_precision(wanted: str, device: str) -> tuple[str, tuple[str, ...]]:
+    """The precision to compute in, and a note where it differs from the one asked for."""
+    if wanted == "fp16" and not device.startswith("cuda"):
+        instead, _ = choose_precision("auto", device)
+        return instead, (f"fp16 needs a CUDA GPU; on this {device} the run uses {instead}",)
+    if wanted != "auto":
+        return wanted, ()
+    if device.startswith("cuda"):
+        return ("bf16" if torch.cuda.is_bf16_supported() else "fp16"), ()
+    if device == "cpu" and bf16_speedup() >= BF16_WORTHWHILE:
+        return "bf16", ()
+    return "fp32", ()
+
+
+def bf16_speedup() -> float:
+    """How many times faster this processor multiplies matrices in bf16 than in fp32.
+
+    Measured once and kept in the cache folder, so that the choice does not change from run to run on a busy machine.
+    """
+    record = cache_folder() / "bf16-speedup.json"
+    key = f"{processor_name()} torch {torch.__version__} threads {torch.get_num_threads()}"
+    known = _read_json(record)
+    if key not in known:
+        known[key] = round(_measure_bf16_speedup(), 2)
+        _write_json(record, known)
+    return known[key]
+
+
+def _measure_bf16_speedup() -> float:
+    weights = torch.randn(768, 768)
+    inputs = torch.randn(512, 768)
+    fp32 = _fastest(lambda: torch.nn.functional.linear(inputs, weights))
+    weights, inputs = weights.bfloat16(), inputs.bfloat16()
+    bf16 = _fastest(lambda: torch.nn.functional.linear(inputs, weights))
+    return fp32 / bf16
+
+
+def _fastest(work: Callable[[], object], rounds: int = 15) -> float:
+    """The shortest of several timings in seconds: noise only ever adds time."""
+    work()
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def seed_everything(seed: int) -> None:
+    """Start every random generator that weights, dropout or libraries draw from."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    return {"python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in RECORDED_PACKAGES
+    }
+
+
+def processor_name() -> str:
+    """The processor's own name where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "processor")
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+def cache_folder() -> Path:
+    """Folder for what can be worked out again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "forgeml"
+
+
+def _read_json(path: Path) -> dict[str, float]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write_json(path: Path, values: dict[str, float]) -> None:
+    # Without a writable cache the measurement is simply made again next time.
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(f".{os.getpid()}")
+        beside.write_text(json.dumps(values, indent=1), encoding="utf-8")
+        beside.replace(path)
+    except OSError:
+        return

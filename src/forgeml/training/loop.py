@@ -1,0 +1,126 @@
+"""The loop: a generator that takes steps and reports them. It tracks nothing, prints nothing, saves nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from numpy.typing import NDArray
+from torch.optim.lr_scheduler import LambdaLR
+
+from forgeml.config.schema import TrainingConfig
+from forgeml.data.batches import Indexes, collate, plan_training
+from forgeml.errors import TrainingError
+from forgeml.model.forward import batch_logits
+from forgeml.records import EncodedTexts, Runtime, StepReport
+
+ROWS_SHOWN = 16
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What is learnt from: encoded texts, their labels, and where each stands in the source."""
+
+    encoded: EncodedTexts
+    labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
+def build_accelerator(runtime: Runtime) -> Accelerator:
+    """Accelerate on the chosen device and precision."""
+    # Its state is shared by the whole process and would keep the settings of an earlier run.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    if runtime.device.startswith("cuda:"):
+        torch.cuda.set_device(runtime.device)
+    mixed = {"fp32": "no"}.get(runtime.precision, runtime.precision)
+    return Accelerator(mixed_precision=mixed, cpu=runtime.device == "cpu", step_scheduler_with_optimizer=False)
+
+
+def steps_in_epoch(texts: int, config: TrainingConfig) -> int:
+    """Steps of the optimizer that one pass over the texts takes."""
+    return -(-texts // (config.batch_size * config.gradient_accumulation_steps))
+
+
+def train_steps(
+    accelerator: Accelerator,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: LambdaLR,
+    training_set: TrainingSet,
+    config: TrainingConfig,
+) -> Iterator[StepReport]:
+    """Take all steps of the run, yielding after each.
+
+    Between two steps the caller may evaluate, save, or stop by no longer asking.
+
+    Raises:
+        TrainingError: the loss or the gradient is not finite; the weights are those of the step before.
+    """
+    texts = len(training_set.encoded)
+    total_steps = config.num_epochs * steps_in_epoch(texts, config)
+    step, seen = 0, 0
+    for epoch in range(config.num_epochs):
+        plan = plan_training(training_set.encoded.lengths, config.batch_size, config.seed, epoch)
+        for batches in _groups(plan, config.gradient_accumulation_steps):
+            started = time.perf_counter()
+            step, examples = step + 1, sum(map(len, batches))
+            learning_rate = float(schedule.get_last_lr()[0])
+            loss = _accumulate(accelerator, model, training_set, batches, examples)
+            grad_norm = float(accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm))
+            # With fp16 a scaler skips steps whose gradient overflows; that is its way of finding the scale.
+            if not (isfinite(loss) and (isfinite(grad_norm) or accelerator.scaler)):
+                rows = training_set.rows[np.concatenate(batches)]
+                raise _not_finite(step, loss, grad_norm, learning_rate, rows)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            seen += examples
+            seconds = time.perf_counter() - started
+            yield StepReport(step, total_steps, seen / texts, loss, learning_rate, grad_norm, examples, seconds)
+
+
+def _groups(plan: Sequence[Indexes], size: int) -> Iterator[Sequence[Indexes]]:
+    """The batches that are added up for one step; the last group of an epoch may be smaller."""
+    return (plan[start : start + size] for start in range(0, len(plan), size))
+
+
+def _accumulate(
+    accelerator: Accelerator,
+    model: torch.nn.Module,
+    training_set: TrainingSet,
+    batches: Sequence[Indexes],
+    examples: int,
+) -> float:
+    """Gradients of the mean loss over all the batches' examples, as one large batch would give them; that mean.
+
+    Each batch's summed loss is divided by the number of examples of all, not by its own: batches of different
+    sizes then weigh as their examples do.
+    """
+    total = 0.0
+    for indexes in batches:
+        batch = collate(training_set.encoded, indexes)
+        labels = torch.from_numpy(training_set.labels[indexes]).to(accelerator.device)
+        logits = batch_logits(model, batch, accelerator.device)
+        loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum") / examples
+        accelerator.backward(loss)
+        total += float(loss.detach())
+    return total
+
+
+def _not_finite(
+    step: int, loss: float, grad_norm: float, learning_rate: float, rows: NDArray[np.int64]
+) -> TrainingError:
+    shown = ", ".join(str(row + 1) for row in sorted(rows)[:ROWS_SHOWN]) + (", ..." if len(rows) > ROWS_SHOWN else "")
+    return TrainingError.at(
+        f"training step {step}",
+        f"loss {loss:g}, gradient norm {grad_norm:g}: not finite, at learning rate {learning_rate:g}, "
+        f"on training rows {shown}",
+        "try a lower training.learning_rate, more training.warmup_steps, or training.precision: fp32; "
+        "look at the rows named",
+    )

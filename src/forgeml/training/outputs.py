@@ -1,0 +1,59 @@
+"""What a run leaves on disk: `best_model/`, and `last_model/` where it was asked for or the run was stopped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from transformers.modeling_utils import PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from forgeml.model import saved
+from forgeml.records import Manifest
+
+
+class Outputs:
+    """The folders of one run. Everything is written beside its place and moved there when it is whole."""
+
+    def __init__(self, output_dir: str) -> None:
+        """Look at the place, write nothing yet.
+
+        Raises:
+            MachineError: no right to write there, or something else stands there.
+        """
+        folder = Path(output_dir).expanduser()
+        self.best = folder / "best_model"
+        self.last = folder / "last_model"
+        self.prepared = folder / f".best_model.{os.getpid()}"
+        for place in (self.best, self.last):
+            saved.check_place(place)
+
+    def keep(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+        """Write the best model so far, in place of the one before."""
+        fresh = self.prepared.with_name(self.prepared.name + ".new")
+        saved.write_model(fresh, model, tokenizer, max_length)
+        saved.publish(fresh, self.prepared)
+
+    def save_last(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+        """Write the model as it is now to `last_model/`."""
+        fresh = self.prepared.with_name(self.prepared.name + ".last")
+        saved.write_model(fresh, model, tokenizer, max_length)
+        saved.publish(fresh, self.last)
+
+    def publish(self, manifest: Manifest) -> None:
+        """Complete the best model with its manifest and card, and move it into place."""
+        saved.write_manifest(self.prepared, manifest, saved.model_card(manifest))
+        saved.publish(self.prepared, self.best)
+
+    def keep_after_stop(self) -> Path | None:
+        """Move the best model so far, if there is one, to `last_model/`; `best_model/` is for runs that ended."""
+        if not self.prepared.exists():
+            return None
+        saved.publish(self.prepared, self.last)
+        return self.last
+
+    def clean(self) -> None:
+        """Remove what was written beside."""
+        for left in self.prepared.parent.glob(self.prepared.name + "*"):
+            shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,31 @@
+"""Which evaluation is the best so far, and when to stop looking for a better one."""
+
+from __future__ import annotations
+
+from forgeml.metrics import is_better
+from forgeml.records import Evaluation
+
+
+class BestSoFar:
+    """Keeps the best evaluation by one metric; a tie keeps the earlier one."""
+
+    def __init__(self, metric: str, patience: int | None) -> None:
+        """Watch `metric`; `patience` is the number of evaluations in a row that may fail to improve it."""
+        self.metric = metric
+        self.patience = patience
+        self.best: Evaluation | None = None
+        self.without_improvement = 0
+
+    def improved_by(self, evaluation: Evaluation) -> bool:
+        """Take an evaluation in; whether it is the new best."""
+        value = evaluation.metrics[self.metric]
+        improved = self.best is None or is_better(self.metric, value, self.best.metrics[self.metric])
+        if improved:
+            self.best = evaluation
+        self.without_improvement = 0 if improved else self.without_improvement + 1
+        return improved
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether patience has run out."""
+        return self.patience is not None and self.without_improvement >= self.patience

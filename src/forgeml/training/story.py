@@ -1,0 +1,58 @@
+"""The run's steps in words, for the person who watches."""
+
+from __future__ import annotations
+
+from forgeml.records import EncodedTexts, Note, Pretrained, Runtime, Source, Splits
+from forgeml.training.stopping import BestSoFar
+
+CLASSES_SHOWN = 8
+
+
+def machine(runtime: Runtime) -> Note:
+    """What the run computes on."""
+    text = f"{runtime.device}, {runtime.precision}, {runtime.threads} threads"
+    return Note("machine", "; ".join([text, *runtime.notes]), warning=bool(runtime.notes))
+
+
+def model(pretrained: Pretrained) -> Note:
+    """Which model, how large, and where it was."""
+    if pretrained.commit is None:
+        return Note("model", f"{pretrained.name}, {megabytes(pretrained.bytes)}, a local folder")
+    came = "fetched into" if pretrained.fetched else "cached in"
+    name = f"{pretrained.name} at commit {pretrained.commit[:8]}"
+    return Note("model", f"{name}, {megabytes(pretrained.bytes)}, {came} {pretrained.folder}")
+
+
+def data(source: Source, splits: Splits) -> Note:
+    """Which data, how large, where it was, how many rows in each split, and the classes."""
+    if source.revision is None:
+        came = f"local, {megabytes(source.bytes)}"
+    else:
+        came = f"{megabytes(source.bytes)}, {'fetched into' if source.fetched else 'cached in'} {source.stored}"
+    rows = ", ".join(f"{part.name} {len(part):,}" for part in splits.parts())
+    names = ", ".join(splits.class_names[:CLASSES_SHOWN]) + (", ..." if len(splits.class_names) > CLASSES_SHOWN else "")
+    unlabelled = sum(part.unlabelled for part in splits.parts())
+    left_out = f"; {unlabelled:,} rows without a label left out" if unlabelled else ""
+    return Note("data", f"{source.name}, {came}; rows: {rows}; {len(splits.class_names)} classes: {names}{left_out}")
+
+
+def lengths(encoded: EncodedTexts, max_length: int) -> Note:
+    """How long the training texts are, and how many are cut."""
+    share = encoded.truncated / max(1, len(encoded))
+    mean = len(encoded.ids) / max(1, len(encoded))
+    return Note(
+        "tokens", f"{mean:.0f} a text on average; {share:.1%} of the texts are longer than {max_length} and are cut"
+    )
+
+
+def stopped_early(best: BestSoFar) -> Note:
+    """Why the run ends before its last step."""
+    return Note("training", f"no better {best.metric} in {best.patience} evaluations, so the run ends here")
+
+
+def megabytes(size: int) -> str:
+    """A size in bytes as people read it, in decimal units as the hub writes them."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}" if size < 10 * factor else f"{size / factor:.0f} {unit}"
+    return f"{size / 1e3:.0f} kB"
