@@ -122,10 +122,13 @@ def open_config(pretrained: Pretrained) -> PretrainedConfig:
         ModelError: not JSON, or an architecture that is not known.
     """
     try:
-        return AutoConfig.from_pretrained(pretrained.folder, local_files_only=True, trust_remote_code=False)
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            pretrained.folder, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError.at("model.name", f"config.json of {pretrained.name}: {reason}", _other()) from error
+    return config
 
 
 def longest_text(pretrained: Pretrained, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:

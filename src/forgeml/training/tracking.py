@@ -128,19 +128,7 @@ class Tracker:
         """The saved folder as an MLflow model that `mlflow models serve` opens, with ForgeML's own code beside it."""
         requirements = [f"{name}=={version}" for name, version in versions.items() if name not in ("python", "forgeml")]
         with _store(self.uri), warnings.catch_warnings(action="ignore"):
-            self._send(
-                lambda: Model.log(
-                    artifact_path=None,
-                    name="model",
-                    flavor=mlflow.pyfunc,
-                    run_id=self.run_id,
-                    loader_module=LOADER,
-                    data_path=str(folder),
-                    code_paths=[str(PACKAGE)],
-                    pip_requirements=[*requirements, "pyarrow", "pandas"],
-                    signature=ModelSignature(inputs=Schema([ColSpec(DataType.string, "text")])),
-                )
-            )
+            self._send(lambda: self._log_model(folder, [*requirements, "pyarrow", "pandas"]))
 
     def _open(self, config: MlflowConfig) -> None:
         self._client = mlflow.MlflowClient(self.uri)
@@ -148,6 +136,22 @@ class Tracker:
         self.run_id = run.info.run_id
         tags = {"mlflow.user": _user(), "mlflow.source.name": Path(sys.argv[0]).name, **_git_tags()}
         self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def _log_model(self, folder: Path, requirements: list[str]) -> None:
+        experiment = self._client.get_run(self.run_id).info.experiment_id
+        # Made beforehand, since `Model.log` would put a model of its own making into the process-wide experiment.
+        logged = self._client.create_logged_model(experiment, "model", self.run_id, model_type="classifier")
+        Model.log(
+            artifact_path=None,
+            model_id=logged.model_id,
+            flavor=mlflow.pyfunc,
+            run_id=self.run_id,
+            loader_module=LOADER,
+            data_path=str(folder),
+            code_paths=[str(PACKAGE)],
+            pip_requirements=requirements,
+            signature=ModelSignature(inputs=Schema([ColSpec(DataType.string, "text")])),
+        )
 
     def _experiment(self, name: str) -> str:
         known = self._client.get_experiment_by_name(name)
