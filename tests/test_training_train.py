@@ -1,25 +1,162 @@
-"""The whole run."""
+"""The whole run, from a configuration to a saved folder."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forgeml.config.schema import Config
+from forgeml.errors import ConfigError, DataError, ForgeError, MachineError, ModelError, Stopped, TrainingError
+from forgeml.records import Evaluation, Event, Note, StepReport, TrainingResult
+from forgeml.training.train import train
+
+SAVED_FILES = [
+    "README.md",
+    "config.json",
+    "forgeml.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+]
+
+
+def _config(settings: dict[str, Any], folder: Path, **changes: dict[str, Any]) -> Config:
+    """The tiny settings with some sections changed, writing to `folder` only."""
+    merged = {name: {**section, **changes.pop(name, {})} for name, section in settings.items()}
+    store = {"tracking_uri": f"sqlite:///{folder}/mlflow.db"}
+    return Config.model_validate({**merged, "mlflow": store, "output_dir": str(folder), **changes})
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def test_saved_folder_has_exactly_the_promised_files(trained: Path) -> None:
-    """`best_model/` holds what transformers writes, the manifest and the card, and nothing else."""
-    names = sorted(file.name for file in (trained / "best_model").iterdir())
-    assert names == [
-        "README.md",
-        "config.json",
-        "forgeml.json",
-        "model.safetensors",
-        "tokenizer.json",
-        "tokenizer_config.json",
-    ]
+    """`best_model/` holds what transformers writes, the manifest and the card, and nothing lies beside it."""
+    assert sorted(file.name for file in (trained / "best_model").iterdir()) == SAVED_FILES
+    assert sorted(file.name for file in trained.iterdir()) == ["best_model", "mlflow.db", "mlruns"]
 
 
-def test_tiny_run_learns(trained: Path) -> None:
-    """The tiny classifier tells the made-up reviews apart."""
+def test_manifest_tells_the_whole_story(trained: Path, tiny_settings: dict[str, Any]) -> None:
+    """`forgeml.json` has task, labels, metrics, configuration, data, model, versions and the hash of each file."""
     manifest = json.loads((trained / "best_model" / "forgeml.json").read_text())
+    assert (manifest["format"], manifest["task"], manifest["labels"]) == (1, "single_label", ["neg", "pos"])
     assert manifest["metrics"]["test"]["accuracy"] >= 0.9
+    assert manifest["config"]["training"]["learning_rate"] == tiny_settings["training"]["learning_rate"]
+    assert manifest["data"]["rows"] == {"train": 216, "validation": 24, "test": 80}
+    assert len(manifest["data"]["fingerprint"]) == 64
+    assert manifest["versions"]["torch"]
+    assert manifest["files"] == {
+        name: _hash(trained / "best_model" / name) for name in SAVED_FILES if name != "forgeml.json"
+    }
+
+
+def test_events_tell_the_run_in_its_steps(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """Machine, model, data and tokens are told first, then steps and evaluations, the result last."""
+    events: list[Event] = []
+    train(_config(tiny_settings, tmp_path, training={"num_epochs": 1}, logging={"eval_interval": 5}), events.append)
+    topics = [event.topic for event in events if isinstance(event, Note)]
+    assert topics == ["machine", "model", "data", "tokens"]
+    steps = [event.step for event in events if isinstance(event, StepReport)]
+    assert steps == list(range(1, 15))
+    assert [event.step for event in events if isinstance(event, Evaluation)] == [5, 10, 14]
+    assert isinstance(events[-1], TrainingResult)
+
+
+def test_same_configuration_gives_the_same_weights(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """Two runs of one configuration end with the same bytes; another seed does not."""
+    hashes = []
+    for name, seed in (("one", 1), ("two", 1), ("other", 2)):
+        folder = tmp_path / name
+        folder.mkdir()
+        train(_config(tiny_settings, folder, training={"num_epochs": 1, "seed": seed}))
+        hashes.append(_hash(folder / "best_model" / "model.safetensors"))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_best_model_is_the_best_on_validation(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """What is saved is the model of the best evaluation by the chosen metric, not the last one."""
+    events: list[Event] = []
+    changes = {"training": {"learning_rate": 0.02, "num_epochs": 3, "best_metric": "loss"}}
+    result = train(_config(tiny_settings, tmp_path, **changes, logging={"eval_interval": 3}), events.append)
+    evaluations = [event for event in events if isinstance(event, Evaluation)]
+    best = min(evaluations, key=lambda evaluation: evaluation.metrics["loss"])
+    assert result.best_step == best.step
+    assert result.metrics["validation"]["loss"] == pytest.approx(best.metrics["loss"], abs=1e-5)
+
+
+def test_patience_ends_the_run_early(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """With patience the run stops once validation no longer improves, and says so."""
+    events: list[Event] = []
+    changes = {"training": {"learning_rate": 1e-7, "num_epochs": 4, "patience": 2}, "logging": {"eval_interval": 4}}
+    result = train(_config(tiny_settings, tmp_path, **changes), events.append)
+    assert result.steps == 12
+    assert any(isinstance(event, Note) and "no better accuracy in 2 evaluations" in event.text for event in events)
+
+
+def test_save_interval_keeps_the_last_model(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """`last_model/` is written on the way, and opens like any other."""
+    from forgeml import Classifier
+
+    train(_config(tiny_settings, tmp_path, training={"num_epochs": 1}, logging={"save_interval": 6}))
+    assert Classifier.from_pretrained(tmp_path / "last_model", device="cpu").labels == ("neg", "pos")
+
+
+def test_stopped_run_keeps_its_best_and_touches_no_finished_model(
+    trained: Path, tiny_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """After a signal the best model so far is in `last_model/`, and an earlier `best_model/` is as it was."""
+    train(_config(tiny_settings, tmp_path, training={"num_epochs": 1}))
+    before = _hash(tmp_path / "best_model" / "model.safetensors")
+
+    def stop(event: Event) -> None:
+        if isinstance(event, StepReport) and event.step == 8:
+            raise Stopped(15)
+
+    with pytest.raises(Stopped):
+        train(_config(tiny_settings, tmp_path, training={"seed": 5}, logging={"eval_interval": 4}), stop)
+    assert _hash(tmp_path / "best_model" / "model.safetensors") == before
+    assert (tmp_path / "last_model" / "model.safetensors").is_file()
+    assert not list(tmp_path.glob(".best_model*"))
+
+
+BAD = {
+    "device that is not there": (MachineError, {"training": {"device": "cuda:7"}}),
+    "model folder that is not there": (ModelError, {"model": {"name": "./nowhere"}}),
+    "data that is not there": (DataError, {"data": {"dataset": "./nowhere.csv"}}),
+    "num_labels against the data": (ConfigError, {"model": {"num_labels": 3}}),
+    "max_length above the limit": (ConfigError, {"model": {"max_length": 4000}}),
+    "column that is not there": (DataError, {"data": {"text_column": "txt"}}),
+    "split that is not there": (DataError, {"data": {"test_split": "tset"}}),
+    "slice of one class": (DataError, {"data": {"train_split": "train[:1]"}}),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_changes_nothing_on_disk(tiny_settings: dict[str, Any], tmp_path: Path, case: str) -> None:
+    """Each is refused with its own kind of error, with a fix, before anything is written."""
+    kind, changes = BAD[case]
+    with pytest.raises(kind) as caught:
+        train(_config(tiny_settings, tmp_path, **changes))
+    assert isinstance(caught.value, ForgeError)
+    assert all(problem.where and problem.what and problem.fix for problem in caught.value.problems)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_run_leaves_the_older_model(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """A loss that runs away ends the run with TrainingError; nothing half done stays beside the older model."""
+    train(_config(tiny_settings, tmp_path, training={"num_epochs": 1}))
+    before = _hash(tmp_path / "best_model" / "model.safetensors")
+
+    def poison(event: Event) -> None:
+        if isinstance(event, StepReport) and event.step == 3:
+            raise TrainingError.at("training step 4", "not finite", "try less")
+
+    with pytest.raises(TrainingError):
+        train(_config(tiny_settings, tmp_path), poison)
+    assert _hash(tmp_path / "best_model" / "model.safetensors") == before
+    assert not list(tmp_path.glob(".best_model*"))

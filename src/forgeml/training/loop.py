@@ -71,7 +71,7 @@ def train_steps(
             started = time.perf_counter()
             step, examples = step + 1, sum(map(len, batches))
             learning_rate = float(schedule.get_last_lr()[0])
-            loss = _accumulate(accelerator, model, training_set, batches, examples)
+            loss = accumulate_gradients(accelerator, model, training_set, batches, examples)
             grad_norm = float(accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm))
             # With fp16 a scaler skips steps whose gradient overflows; that is its way of finding the scale.
             if not (isfinite(loss) and (isfinite(grad_norm) or accelerator.scaler)):
@@ -90,7 +90,7 @@ def _groups(plan: Sequence[Indexes], size: int) -> Iterator[Sequence[Indexes]]:
     return (plan[start : start + size] for start in range(0, len(plan), size))
 
 
-def _accumulate(
+def accumulate_gradients(
     accelerator: Accelerator,
     model: torch.nn.Module,
     training_set: TrainingSet,

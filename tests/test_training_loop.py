@@ -1,0 +1,99 @@
+"""The generator: its reports, its golden losses, and how it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from forgeml.config.schema import DataConfig, TrainingConfig
+from forgeml.data.files import read_files
+from forgeml.data.splits import make_splits
+from forgeml.data.tokens import encode
+from forgeml.errors import TrainingError
+from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
+from forgeml.records import Runtime, StepReport
+from forgeml.runtime import seed_everything
+from forgeml.training.loop import TrainingSet, build_accelerator, steps_in_epoch, train_steps
+from forgeml.training.optimizer import build_optimizer, build_schedule
+
+GOLDEN = Path(__file__).parent / "golden" / "losses.json"
+
+
+class Run:
+    """A small training in the making: the loop, and the model that it works on."""
+
+    def __init__(self, tiny_model: Path, reviews: Path, precision: str = "fp32", **settings: Any) -> None:
+        self.config = TrainingConfig.model_validate({"batch_size": 16, "learning_rate": 1e-3, **settings})
+        seed_everything(self.config.seed)
+        pretrained = fetch_pretrained(str(tiny_model), None)
+        tokenizer = open_tokenizer(pretrained)
+        train = make_splits(read_files(str(reviews)), DataConfig(dataset=str(reviews)), seed=1).train
+        self.training_set = TrainingSet(encode(tokenizer, train.texts, 64), train.labels, train.rows)
+        self.model = build_classifier(pretrained, ["neg", "pos"], tokenizer).train()
+        optimizer = build_optimizer(self.model, self.config)
+        total = self.config.num_epochs * steps_in_epoch(len(train), self.config)
+        schedule = build_schedule(optimizer, self.config, total)
+        accelerator = build_accelerator(Runtime("cpu", precision, 1))
+        model, optimizer = accelerator.prepare(self.model, optimizer)
+        self.steps = train_steps(accelerator, model, optimizer, schedule, self.training_set, self.config)
+
+
+def test_every_text_is_seen_once_an_epoch(tiny_model: Path, reviews: Path) -> None:
+    """The reports count every example of every epoch, and the last one says that all is done."""
+    run = Run(tiny_model, reviews, num_epochs=2, gradient_accumulation_steps=3)
+    reports = list(run.steps)
+    assert sum(report.examples for report in reports) == 2 * len(run.training_set.encoded)
+    assert (reports[-1].epoch, reports[-1].step) == (2.0, reports[-1].total_steps)
+    assert all(np.isfinite(report.loss) and report.grad_norm > 0 for report in reports)
+
+
+def test_golden_losses(tiny_model: Path, reviews: Path) -> None:
+    """The first eight losses are the stored ones: a change of result never slips in unseen."""
+    run = Run(tiny_model, reviews, num_epochs=1)
+    losses = [next(run.steps).loss for _ in range(8)]
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        GOLDEN.write_text(json.dumps(losses) + "\n")
+    np.testing.assert_allclose(losses, json.loads(GOLDEN.read_text()), rtol=1e-4)
+
+
+def test_learning_rate_follows_the_schedule(tiny_model: Path, reviews: Path) -> None:
+    """The reported learning rate is the one that the step used: from zero, up in the warm-up, down to the end."""
+    rates = [report.learning_rate for report in Run(tiny_model, reviews, num_epochs=1, warmup_steps=3).steps]
+    assert rates[0] == 0.0
+    assert max(rates) == rates[3] == 1e-3
+    assert rates[-1] == pytest.approx(1e-3 / (len(rates) - 3))
+
+
+def test_bf16_trains_fp32_weights(tiny_model: Path, reviews: Path) -> None:
+    """In bf16 the arithmetic is narrow, the weights and their updates are not."""
+    run = Run(tiny_model, reviews, precision="bf16", num_epochs=1)
+    assert next(run.steps).loss == pytest.approx(np.log(2), abs=0.2)
+    assert {weight.dtype for weight in run.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_loss_that_is_not_finite_stops_at_once(tiny_model: Path, reviews: Path, poison: float) -> None:
+    """The error names the step, the learning rate, the rows and what to try, and the weights stay as they were."""
+    run = Run(tiny_model, reviews, num_epochs=1)
+    reports: list[StepReport] = []
+    before: dict[str, torch.Tensor] = {}
+    with pytest.raises(TrainingError) as caught:
+        for report in run.steps:
+            reports.append(report)
+            if report.step == 3:
+                run.model.classifier.bias.data[0] = poison
+                before = {name: weight.clone() for name, weight in run.model.state_dict().items()}
+    problem = caught.value.problems[0]
+    assert problem.where == "training step 4"
+    assert "learning rate" in problem.what
+    assert "rows" in problem.what
+    assert "training.learning_rate" in problem.fix
+    assert len(reports) == 3
+    for name, weight in run.model.state_dict().items():
+        assert torch.equal(weight.nan_to_num(), before[name].nan_to_num()), name
