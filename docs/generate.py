@@ -10,6 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from forgeml.cli.main import app
 from forgeml.config.loading import json_schema
 from forgeml.config.schema import Config
 from forgeml.config.settings import Setting, all_settings, plain
@@ -89,6 +92,60 @@ TABLE = """
 """
 
 
+COMMANDS = """\
+# Commands
+
+<!-- Written by docs/generate.py from the command line's own help; change src/forgeml/cli/ instead. -->
+
+`python train.py` in the repository is the same as `forgeml train`. Results go to stdout, everything for people to
+stderr, so that `forgeml predict best_model "A text." --json | jq .label` works.
+
+{parts}
+## Errors and exit codes
+
+What you can mend is told in lines like these on stderr, never as a traceback, and nothing on disk has changed:
+
+```
+reviews.csv: no column 'label'; found review, sentiment
+  fix: set data.label_column to one of them
+```
+
+| Code | Meaning |
+|---|---|
+| 0 | done |
+| 1 | a bug of ForgeML; the message names a file with the details |
+| 2 | the configuration or the command line |
+| 3 | the data |
+| 4 | the model or its tokenizer |
+| 5 | the machine: disk, rights, device, memory |
+| 6 | the hub or the network |
+| 7 | the training failed, for instance by a loss that is not finite |
+| 130, 143 | stopped by Ctrl-C or by a signal; the best model so far is in `last_model/` |
+"""
+
+COMMAND = """\
+## `{title}`
+
+```
+{text}
+```
+
+"""
+
+
+def commands() -> str:
+    """The help of every command."""
+    names = [command.name or "" for command in app.registered_commands]
+    asked = [[], *([name] for name in names)]
+    return COMMANDS.format(parts="".join(_help(arguments) for arguments in asked))
+
+
+def _help(arguments: list[str]) -> str:
+    run = CliRunner().invoke(app, [*arguments, "--help"], prog_name="forgeml", env={"COLUMNS": "100"})
+    text = "\n".join(line.rstrip() for line in run.output.strip().splitlines())
+    return COMMAND.format(title=" ".join(["forgeml", *arguments]), text=text)
+
+
 def configuration() -> str:
     """The reference of all settings."""
     sections = dict.fromkeys(setting.section for setting in all_settings())
@@ -103,6 +160,7 @@ def schema() -> str:
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "configuration.md": configuration,
     "config.schema.json": schema,
+    "commands.md": commands,
 }
 
 

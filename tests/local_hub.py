@@ -22,13 +22,15 @@ from typing import Any, Literal, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 Kind = Literal["models", "datasets"]
-Fault = tuple[int, Mapping[str, str]]
+Fault = tuple[int, Mapping[str, str]] | tuple[int, Mapping[str, str], bytes]
 
 LARGE = 100_000
 """Files of more bytes than this are served as the hub serves files of its large-file storage."""
 
 _ID = r"(?P<id>[^/]+(?:/[^/]+)??)"
-_API = re.compile(rf"/api/(?P<kind>models|datasets)/{_ID}(?:/(?P<what>revision|tree|paths-info)/(?P<rest>.+))?")
+_API = re.compile(
+    rf"/api/(?P<kind>models|datasets)/{_ID}(?:/(?P<what>revision|tree|paths-info|refs)(?:/(?P<rest>.+))?)?"
+)
 _FILE = re.compile(rf"/(?P<datasets>datasets/)?{_ID}/resolve/(?P<rest>.+)")
 _RANGE = re.compile(r"bytes=(?P<first>\d+)-(?P<last>\d*)")
 
@@ -121,7 +123,9 @@ class LocalHub:
         self.requests: list[tuple[str, str]] = []
         """Method and path of every request, in the order of arrival."""
         self.faults: dict[str, Fault] = {}
-        """Status and headers to answer with, by a part of `METHOD /path?query`; the first that fits is taken."""
+        """Status, headers and body to answer with, by a part of `METHOD /path?query`; the first that fits is taken."""
+        self.hiccups: dict[str, Fault] = {}
+        """The same, but each for a single request; after it all is well."""
         self.endpoint = ""
         self._repositories: dict[tuple[Kind, str], Repository] = {}
         self._renamed: dict[tuple[Kind, str], str] = {}
@@ -201,9 +205,12 @@ class LocalHub:
 
     def answer(self, method: str, target: str, form: Mapping[str, list[str]]) -> Answer:
         """The reply to a request; `target` is the path with its query, `form` the fields of a posted form."""
-        for part, (status, headers) in self.faults.items():
-            if part in f"{method} {target}":
-                return Answer(status, headers=headers)
+        for faults in (self.hiccups, self.faults):
+            for part, (status, headers, *body) in list(faults.items()):
+                if part in f"{method} {target}":
+                    if faults is self.hiccups:
+                        del faults[part]
+                    return Answer(status, body[0] if body else b"", headers)
         path = urlsplit(target).path
         if path == "/api/agent-harnesses":
             return Answer.of({})
@@ -221,6 +228,9 @@ class LocalHub:
         if isinstance(located, Answer):
             return located
         repository, commit = located
+        if found["what"] == "refs":
+            main = {"name": "main", "ref": "refs/heads/main", "targetCommit": commit}
+            return Answer.of({"branches": [main], "converts": [], "tags": []})
         files = repository.commits[commit]
         if found["what"] == "tree":
             recursive = parse_qs(urlsplit(target).query).get("recursive", ["false"])[0].lower() in ("true", "1")

@@ -141,6 +141,20 @@ def write_amazon_like_dataset(folder: Path, rows: int = 120, test_rows: int = 60
     return _write_hub_dataset(folder, [subset])
 
 
+def write_script_dataset(folder: Path, name: str) -> Path:
+    """Write a repository as old data sets are: a Python script that would load the data."""
+    folder.mkdir(parents=True)
+    (folder / f"{name}.py").write_text("raise SystemExit('never to be run')\n", encoding="utf-8")
+    return folder
+
+
+def write_broken_dataset(folder: Path) -> Path:
+    """Write a repository whose only file is not what its ending says."""
+    folder.mkdir(parents=True)
+    (folder / "train.parquet").write_bytes(b"no table at all")
+    return folder
+
+
 def _reviews(rows: int, seed: int) -> list[tuple[str, int]]:
     """Texts with 0 for negative and 1 for positive."""
     return _marked(rows, (NEGATIVE, POSITIVE), seed)

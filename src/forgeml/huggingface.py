@@ -1,83 +1,88 @@
-"""The Hugging Face hub: well-known names, repositories at one commit, and its errors in plain words."""
+"""The Hugging Face hub: repositories at one commit, and its errors in plain words."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.errors import (
-    DryRunError,
+    FileMetadataError,
     GatedRepoError,
     HfHubHTTPError,
     HfUriError,
     HFValidationError,
+    IncompleteSnapshotError,
     LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
+    XetDownloadError,
 )
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
-from forgeml.errors import ForgeError, HubError
+from forgeml.errors import ForgeError, HubError, MachineError, nearest
+from forgeml.hub_names import DATASETS, MODELS
+
+Result = TypeVar("Result")
+
+SECONDS_TO_ANSWER = 10.0
+"""How long the first question may take, which decides whether the hub is there."""
+PAUSES = (1.0, 2.0)
+"""Seconds to wait before each further try, where the hub says that it is busy or broken for the moment."""
+PATIENCE = 20.0
+"""Seconds after which nothing is tried again: the client has its own, longer pauses for some of the requests."""
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses that a second try may turn into a success."""
 
 
 @dataclass(frozen=True)
-class KnownDataset:
-    """Where a well-known data set lies, and where its text and label stand."""
+class Asked:
+    """A repository as it was asked for."""
 
-    repository: str
-    subset: str | None = None
-    text_column: str = "text"
-    label_column: str = "label"
+    kind: Literal["model", "dataset"]
+    name: str
+    revision: str | None = None
 
+    @property
+    def setting(self) -> str:
+        """The setting that holds the name."""
+        return "model.name" if self.kind == "model" else "data.dataset"
 
-# The hub redirects these names, but the caches are keyed by the name asked for, and data sets need owner/name.
-MODELS = {
-    "albert-base-v2": "albert/albert-base-v2",
-    "albert-large-v2": "albert/albert-large-v2",
-    "bert-base-cased": "google-bert/bert-base-cased",
-    "bert-base-multilingual-cased": "google-bert/bert-base-multilingual-cased",
-    "bert-base-uncased": "google-bert/bert-base-uncased",
-    "bert-large-uncased": "google-bert/bert-large-uncased",
-    "distilbert-base-cased": "distilbert/distilbert-base-cased",
-    "distilbert-base-multilingual-cased": "distilbert/distilbert-base-multilingual-cased",
-    "distilbert-base-uncased": "distilbert/distilbert-base-uncased",
-    "distilroberta-base": "distilbert/distilroberta-base",
-    "roberta-base": "FacebookAI/roberta-base",
-    "roberta-large": "FacebookAI/roberta-large",
-    "xlm-roberta-base": "FacebookAI/xlm-roberta-base",
-}
+    @property
+    def cache(self) -> str:
+        """Where what is fetched is kept."""
+        if self.kind == "model":
+            return constants.HF_HUB_CACHE
+        return os.environ.get("HF_DATASETS_CACHE") or os.path.join(constants.HF_HOME, "datasets")
 
-DATASETS = {
-    "ag_news": KnownDataset("fancyzhx/ag_news"),
-    "amazon_polarity": KnownDataset("fancyzhx/amazon_polarity", text_column="content"),
-    "dbpedia_14": KnownDataset("fancyzhx/dbpedia_14", text_column="content"),
-    "emotion": KnownDataset("dair-ai/emotion", subset="split"),
-    "imdb": KnownDataset("stanfordnlp/imdb"),
-    "rotten_tomatoes": KnownDataset("cornell-movie-review-data/rotten_tomatoes"),
-    "sms_spam": KnownDataset("ucirvine/sms_spam", text_column="sms"),
-    "sst2": KnownDataset("stanfordnlp/sst2", text_column="sentence"),
-    "tweet_eval": KnownDataset("cardiffnlp/tweet_eval", subset="sentiment"),
-    "yelp_polarity": KnownDataset("fancyzhx/yelp_polarity"),
-    "yelp_review_full": KnownDataset("Yelp/yelp_review_full"),
-}
+    def not_cached(self) -> str:
+        """The sentence for when nothing of it is there."""
+        return f"{self.name} is not in the cache ({self.cache})"
 
 
-def model_repository(name: str) -> str:
-    """The owner/name of a model that is known by a short name."""
-    return MODELS.get(name, name)
+@dataclass(frozen=True)
+class Found:
+    """What the hub says of a repository."""
+
+    name: str
+    """owner/name, also when it was asked for by an older name."""
+    commit: str
 
 
-def known_dataset(name: str) -> KnownDataset:
-    """What is known of a data set, by its short or its full name."""
-    by_repository = {known.repository: known for known in DATASETS.values()}
-    return DATASETS.get(name) or by_repository.get(name) or KnownDataset(name)
+class HubAwayError(HubError):
+    """The hub gave no usable answer, so that what is cached may serve instead."""
+
+    def without(self, lack: str) -> HubError:
+        """The error to end with, as the cache has this lack."""
+        problem = self.problems[0]
+        return HubError.at(problem.where, f"{problem.what}, and {lack}", problem.fix)
 
 
 def fetch_model_files(repository: str, revision: str | None, patterns: Sequence[str]) -> tuple[Path, bool]:
@@ -87,84 +92,184 @@ def fetch_model_files(repository: str, revision: str | None, patterns: Sequence[
         The folder in the cache, named by the commit, and whether anything came over the network.
 
     Raises:
-        HubError: not found, not allowed, or not reached.
+        HubError: not found, not allowed, or neither reached nor cached.
+        MachineError: the files cannot be written.
     """
+    asked = Asked("model", repository, revision)
     wanted: dict[str, Any] = {
         "revision": revision or constants.DEFAULT_REVISION,
         "allow_patterns": list(patterns),
         "ignore_patterns": ["*/*"],
     }
-    with hub_errors("model.name", repository, revision):
-        to_fetch = _files_to_fetch(repository, wanted)
-        folder = huggingface_hub.snapshot_download(repository, **wanted)
-    return Path(folder), to_fetch > 0
-
-
-def _files_to_fetch(repository: str, wanted: dict[str, Any]) -> int:
     try:
-        planned = huggingface_hub.snapshot_download(repository, dry_run=True, **wanted)
-    except DryRunError:
-        # Offline, or the hub is away: only what is cached can be used.
-        return 0
-    return sum(file.will_download for file in planned)
+        found = look_up(asked)
+        with hub_errors(asked):
+            before = _cached_files({**wanted, "repo_id": repository, "revision": found.commit})
+            folder = Path(patiently(lambda: huggingface_hub.snapshot_download(repository, **wanted)))
+        return folder, before != set(folder.iterdir())
+    except HubAwayError as away:
+        return _cached_model(asked, wanted, away), False
 
 
-def dataset_commit(repository: str) -> str | None:
-    """The commit that the data set's main branch stands for now; None when the hub is away, where the cache decides.
+def _cached_files(wanted: dict[str, Any]) -> set[Path]:
+    try:
+        return set(Path(huggingface_hub.snapshot_download(local_files_only=True, **wanted)).iterdir())
+    except LocalEntryNotFoundError:
+        return set()
+
+
+def _cached_model(asked: Asked, wanted: dict[str, Any], away: HubAwayError) -> Path:
+    try:
+        return Path(huggingface_hub.snapshot_download(asked.name, local_files_only=True, **wanted))
+    except IncompleteSnapshotError as error:
+        raise away.without(f"only a part of {asked.name} is in the cache ({error.snapshot_path})") from error
+    except LocalEntryNotFoundError:
+        raise away.without(asked.not_cached()) from away
+
+
+def look_up(asked: Asked) -> Found:
+    """Ask the hub for a repository's full name and the commit that its revision stands for now.
 
     Raises:
+        HubAwayError: the hub gave no usable answer.
         HubError: not found or not allowed.
     """
-    with hub_errors("data.dataset", repository):
+    ask: dict[str, Any] = {"repo_type": asked.kind, "revision": asked.revision, "timeout": SECONDS_TO_ANSWER}
+    with hub_errors(asked):
         try:
-            return huggingface_hub.HfApi().dataset_info(repository).sha
-        except (OfflineModeIsEnabled, httpx.ConnectError, httpx.TimeoutException):
-            return None
+            facts = patiently(lambda: huggingface_hub.HfApi().repo_info(asked.name, **ask))
+        except (HFValidationError, HfUriError, HfHubHTTPError):
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            # Whatever answered, its answer is not the JSON that a hub gives.
+            raise FileMetadataError(str(error)) from error
+        if not facts.sha:
+            raise FileMetadataError("no commit")
+    return Found(facts.id, facts.sha)
+
+
+def patiently(call: Callable[[], Result]) -> Result:
+    """Call, and call again after a pause while the hub answers with a status that may pass.
+
+    Raises:
+        OSError: what the last call raised.
+    """
+    started = time.monotonic()
+    for pause in PAUSES:
+        try:
+            return call()
+        except OSError as error:
+            if status_of(error) not in PASSING or time.monotonic() - started > PATIENCE:
+                raise
+        time.sleep(pause)
+    return call()
 
 
 @contextmanager
-def hub_errors(setting: str, name: str, revision: str | None = None) -> Iterator[None]:
-    """Turn what the hub client raises into a HubError that names the setting.
+def hub_errors(asked: Asked) -> Iterator[None]:
+    """Turn what the hub client raises into an error that names the setting.
 
-    The order matters: a gated repository is one of the repositories that are "not found" to strangers.
+    Raises:
+        HubAwayError: the hub gave no usable answer.
+        HubError: not found or not allowed.
+        MachineError: the cache cannot be written.
     """
     try:
         yield
     except ForgeError:
         raise
-    except GatedRepoError as error:
-        raise HubError.at(setting, f"{name} is gated: its owner grants access by request", _access_fix()) from error
-    except RepositoryNotFoundError as error:
-        raise HubError.at(setting, f"{name} is neither on the hub nor a local file or folder", _access_fix()) from error
-    except RevisionNotFoundError as error:
-        raise HubError.at(
-            setting, f"{name} has no revision {revision!r}", "name a branch, tag or commit that its page lists"
-        ) from error
-    except (HFValidationError, HfUriError) as error:
-        raise HubError.at(
-            setting, f"{name!r} is no name that the hub could have", "write owner/name, or the path of a local folder"
-        ) from error
-    except (OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
-        raise HubError.at(setting, _unreached(name), _unreached_fix()) from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "an error"
-        raise HubError.at(setting, f"the hub answered {status} for {name}", "try again in a few minutes") from error
-    except (httpx.HTTPError, ConnectionError, TimeoutError) as error:
-        raise HubError.at(setting, _unreached(name), _unreached_fix()) from error
+    except (OSError, httpx.HTTPError, httpx.InvalidURL, HFValidationError, HfUriError, XetDownloadError) as error:
+        raise _in_words(asked, _reason(error)) from error
 
 
-def _unreached(name: str) -> str:
+def _reason(error: BaseException) -> BaseException:
+    """The error behind those that only say that a file is not there."""
+    while isinstance(error, (FileNotFoundError, ConnectionError)):
+        behind = error.__cause__ or error.__context__
+        if behind is None:
+            break
+        error = behind
+    return error
+
+
+def status_of(error: OSError) -> int | None:
+    """The status that the hub answered with; None when the error is of another kind."""
+    reason = _reason(error)
+    return int(reason.response.status_code) if isinstance(reason, HfHubHTTPError) else None
+
+
+def _in_words(asked: Asked, error: BaseException) -> ForgeError:
+    # The order matters: a gated repository is one of those that are "not found" to strangers, and that is a status.
+    name, setting = asked.name, asked.setting
+    match error:
+        case GatedRepoError():
+            return HubError.at(setting, f"{name} is gated: its owner grants access on request", _token_fix())
+        case RepositoryNotFoundError():
+            return HubError.at(setting, f"{name} is neither on the hub nor a local file or folder", _name_fix(asked))
+        case RevisionNotFoundError():
+            setting = setting.replace(".name", ".revision")
+            return HubError.at(setting, f"{name} has no revision {asked.revision!r}", _revision_fix(asked))
+        case HFValidationError() | HfUriError():
+            return HubError.at(setting, f"{name!r} is no name that the hub could have", _spelling_fix(name))
+        case FileMetadataError():
+            what = f"what answers at {constants.ENDPOINT} is not a model hub"
+            return HubAwayError.at(setting, what, "check HF_ENDPOINT; a network may also ask for a login in a browser")
+        case HfHubHTTPError():
+            return _refused(asked, error)
+        case httpx.HTTPError() | httpx.InvalidURL() | XetDownloadError():
+            return HubAwayError.at(setting, *_unreached(error))
+        case ConnectionError() | TimeoutError() | FileNotFoundError():
+            return HubAwayError.at(setting, *_unreached(error))
+        case _:
+            what = f"{name} cannot be stored in the cache ({asked.cache}): {error}"
+            return MachineError.at(setting, what, "check the space and the rights there, or set HF_HOME")
+
+
+def _refused(asked: Asked, error: HfHubHTTPError) -> HubError:
+    status = status_of(error)
+    what = f"the hub at {constants.ENDPOINT} answered {status} for {asked.name}"
+    if status == 401:
+        return HubError.at(asked.setting, f"{what}: it does not accept the token", _token_fix())
+    if status == 403:
+        return HubError.at(asked.setting, f"{what}: it does not allow it", _token_fix())
+    if status not in PASSING:
+        return HubError.at(asked.setting, what, "see whether its page shows all its files, or choose another one")
+    wait = error.response.headers.get("Retry-After", "")
+    when = f"in {wait} seconds" if wait.isdigit() else "in a few minutes"
+    return HubAwayError.at(asked.setting, what, f"try again {when}")
+
+
+def _unreached(error: BaseException) -> tuple[str, str]:
     if constants.HF_HUB_OFFLINE:
-        return f"{name} is not in the cache ({constants.HF_HUB_CACHE}), and HF_HUB_OFFLINE=1 forbids fetching it"
-    return f"the hub at {constants.ENDPOINT} cannot be reached, and {name} is not in the cache"
+        fix = "run the same command once with HF_HUB_OFFLINE=0 while there is a network, or use local files"
+        return "HF_HUB_OFFLINE=1 forbids asking the hub", fix
+    fix = "check the network and HF_ENDPOINT, or give the path of a local copy"
+    return f"the hub at {constants.ENDPOINT} cannot be reached ({error})", fix
 
 
-def _unreached_fix() -> str:
-    if constants.HF_HUB_OFFLINE:
-        return "run the same command once with HF_HUB_OFFLINE unset while there is a network, or use local files"
-    return "check the network and HF_ENDPOINT, or give the path of a local copy"
+def _name_fix(asked: Asked) -> str:
+    close = nearest(asked.name, MODELS if asked.kind == "model" else DATASETS)
+    if close and close != asked.name:
+        return f"did you mean {close}? {_token_fix()}"
+    owner = "" if "/" in asked.name else "write owner/name as on its page; "
+    return f"check the spelling; {owner}{_token_fix()}"
 
 
-def _access_fix() -> str:
+def _token_fix() -> str:
     token = "set" if os.environ.get("HF_TOKEN") or Path(constants.HF_TOKEN_PATH).exists() else "not set"
-    return f"check the spelling; for a private or gated one set HF_TOKEN (it is {token})"
+    return f"if it is private or gated, set HF_TOKEN to a token that has access (it is {token})"
+
+
+def _revision_fix(asked: Asked) -> str:
+    try:
+        refs = huggingface_hub.HfApi().list_repo_refs(asked.name, repo_type=asked.kind)
+    except (OSError, httpx.HTTPError, ValueError, KeyError):
+        return "name a branch, tag or commit that its page lists"
+    names = [ref.name for ref in (*refs.branches, *refs.tags)]
+    close = nearest(asked.revision or "", names)
+    return f"did you mean {close}? it has {', '.join(names)}" if close else f"name one that it has: {', '.join(names)}"
+
+
+def _spelling_fix(name: str) -> str:
+    address = re.search(r"://[^/]+/(?:datasets/)?([\w.-]+/[\w.-]+)", name)
+    return f"write {address[1]}" if address else "write owner/name, or the path of a local file or folder"

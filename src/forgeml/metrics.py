@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
+from sklearn.metrics import precision_recall_fscore_support
 
 LOWER_IS_BETTER = frozenset({"loss"})
 
@@ -21,12 +23,12 @@ def classification_metrics(logits: NDArray[np.float32], labels: NDArray[np.int64
         occur ("macro"), each from 0 to 1.
     """
     predicted = logits.argmax(axis=1)
-    macro = {"average": "macro", "zero_division": 0}
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0)
     return {
-        "accuracy": float(accuracy_score(labels, predicted)),
-        "macro_f1": float(f1_score(labels, predicted, **macro)),
-        "macro_precision": float(precision_score(labels, predicted, **macro)),
-        "macro_recall": float(recall_score(labels, predicted, **macro)),
+        "accuracy": float(np.mean(predicted == labels)),
+        "macro_f1": float(f1),
+        "macro_precision": float(precision),
+        "macro_recall": float(recall),
         "loss": cross_entropy(logits, labels),
     }
 
@@ -46,5 +48,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def is_better(metric: str, candidate: float, best: float) -> bool:
-    """Whether `candidate` beats `best`; a tie keeps the earlier one."""
+    """Whether `candidate` beats `best`; a tie keeps the earlier one, and any number beats one that is not finite."""
+    if not isfinite(candidate) or not isfinite(best):
+        return isfinite(candidate)
     return candidate < best if metric in LOWER_IS_BETTER else candidate > best

@@ -7,8 +7,10 @@ import json
 import os
 import platform
 import random
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +62,8 @@ def choose_precision(wanted: str, device: str) -> tuple[str, tuple[str, ...]]:
     if wanted != "auto":
         return wanted, ()
     if device.startswith("cuda"):
-        return ("bf16" if torch.cuda.is_bf16_supported() else "fp16"), ()
+        # Older GPUs only emulate bf16, which is slower than fp32.
+        return ("bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"), ()
     if device == "cpu" and bf16_speedup() >= BF16_WORTHWHILE:
         return "bf16", ()
     return "fp32", ()
@@ -81,8 +84,10 @@ def bf16_speedup() -> float:
 
 
 def _measure_bf16_speedup() -> float:
-    weights = torch.randn(768, 768)
-    inputs = torch.randn(512, 768)
+    # Drawn from a generator of its own, so that it makes no difference to a run whether the measurement was known.
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(768, 768, generator=generator)
+    inputs = torch.randn(512, 768, generator=generator)
     fp32 = _fastest(lambda: torch.nn.functional.linear(inputs, weights))
     weights, inputs = weights.bfloat16(), inputs.bfloat16()
     bf16 = _fastest(lambda: torch.nn.functional.linear(inputs, weights))
@@ -108,10 +113,12 @@ def seed_everything(seed: int) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
-    return {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in RECORDED_PACKAGES
-    }
+    """Versions of Python and of the packages that a result depends on, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for name in RECORDED_PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def processor_name() -> str:
@@ -125,15 +132,21 @@ def processor_name() -> str:
 
 def cache_folder() -> Path:
     """Folder for what can be worked out again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "forgeml"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "forgeml"
+    except RuntimeError:
+        # A user without a home, as in containers that run under a number.
+        return Path(tempfile.gettempdir()) / "forgeml"
 
 
 def _read_json(path: Path) -> dict[str, float]:
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return known if isinstance(known, dict) else {}
+    if not isinstance(known, dict):
+        return {}
+    return {name: value for name, value in known.items() if isinstance(value, int | float)}
 
 
 def _write_json(path: Path, values: dict[str, float]) -> None:

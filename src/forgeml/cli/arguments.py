@@ -14,7 +14,7 @@ CONTEXT: dict[str, Any] = {"ignore_unknown_options": True}
 FileAndSettings = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[CONFIG] [--SECTION.KEY VALUE]...",
+        metavar="CONFIG [--SECTION.KEY VALUE]",
         help=f"The file (default: {DEFAULT_FILE}), then any settings that are to win over it.",
     ),
 ]

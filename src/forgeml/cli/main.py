@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import signal
 import sys
 import tempfile
 import traceback
 from types import FrameType
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -31,9 +33,27 @@ Exit codes:
   130 and 143     stopped by a signal
 """
 
-DONE, BUG, INTERRUPTED = 0, 1, 130
+DONE, BUG = 0, 1
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"forgeml {importlib.metadata.version('forgeml')}")
+        raise typer.Exit
+
 
 app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 app.command("train", context_settings=train.CONTEXT)(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
@@ -42,7 +62,8 @@ app.command("config", context_settings=config.CONTEXT)(config.config)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line given, or the process's own, and exit with its code."""
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     for stream in (sys.stdout, sys.stderr):
         # Under a locale without UTF-8 a text must not end the program.
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
@@ -62,14 +83,12 @@ def run(arguments: list[str]) -> int:
         command = context.command_path if context else "forgeml"
         _say(f"{command}: {error.format_message()}\n  fix: see {command} --help")
         return error.exit_code
-    except KeyboardInterrupt:
-        _say("stopped")
-        return INTERRUPTED
     except Stopped as stop:
         _say("stopped")
         return stop.exit_code
-    except BrokenPipeError:
-        # Whoever read the output has gone; Python would complain once more when it closes the stream.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read the output has gone; Typer turns that into SystemExit while a command runs. Python would
+        # complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 the border: a bug becomes one sentence and a file
         _say(f"forgeml: a bug: {type(error).__name__}: {error}\n  fix: report it with {_write_traceback()}")

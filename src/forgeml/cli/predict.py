@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from forgeml.cli.arguments import Json
+from forgeml.errors import ConfigError
 
 
 def predict(
@@ -26,6 +27,7 @@ def predict(
     from forgeml.cli.console import predictions_table
     from forgeml.inference.classifier import Classifier
 
+    _check_texts(texts)
     predictions = Classifier.from_pretrained(model, device).predict(texts)
     if not as_json:
         predictions_table(texts, predictions)
@@ -33,3 +35,10 @@ def predict(
     for text, answer in zip(texts, predictions, strict=True):
         line = {"text": text, "label": answer.label, "score": answer.score, "scores": dict(answer.scores)}
         typer.echo(json.dumps(line, ensure_ascii=False))
+
+
+def _check_texts(texts: list[str]) -> None:
+    """Refuse what the shell passed as bytes that are no text."""
+    for number, text in enumerate(texts, start=1):
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ConfigError.at(f"text {number}", "is not UTF-8", "convert it, for instance with iconv -t UTF-8")

@@ -11,7 +11,7 @@ from forgeml.cli.arguments import FileAndSettings, Json, split_arguments
 
 
 def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
-    """Fine-tune the model that the configuration names and save the best one in best_model/.
+    """Fine-tune a model and save the best one in best_model/.
 
     \b
     Examples:

@@ -1,48 +1,66 @@
-"""Labelled text from local files: CSV, TSV and JSON Lines, plain or gzipped, alone or in a folder by split.
-
-Values are kept as they are written: `007`, `NA` and `null` in a CSV are words.
-"""
+"""Labelled text from local files: CSV, TSV and JSON Lines, plain or gzipped, alone or in a folder by split."""
 
 from __future__ import annotations
 
-import csv
 import gzip
-import json
-import sys
-from collections.abc import Callable, Iterator, Mapping
+import os
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from io import BufferedReader, TextIOWrapper
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 
-from forgeml.errors import DataError, Problem
+from forgeml.data import delimited, json_lines
+from forgeml.errors import DataError, Problem, nearest
 from forgeml.records import Source
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-JSON_LINES = (".jsonl", ".ndjson")
-SUFFIXES = (*DELIMITERS, *JSON_LINES)
-SPLIT_NAMES = ("train", "validation", "test")
+READERS: dict[str, Callable[[Path, IO[str]], Iterator[tuple[int, Any] | Problem]]] = {
+    ".csv": partial(delimited.read_records, delimiter=","),
+    ".tsv": partial(delimited.read_records, delimiter="\t"),
+    ".jsonl": json_lines.read_records,
+    ".ndjson": json_lines.read_records,
+}
+"""By the end of the name, without .gz; the first record of a delimited file is its header."""
+DELIMITED = (".csv", ".tsv")
+
+SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
+"""What the file of each split may be called, letter case aside."""
+
+FIRST_BYTES = {
+    b"\x1f\x8b": ("gzip-compressed", "add .gz to its name"),
+    b"PAR1": ("a Parquet file", "write it as CSV or JSON Lines"),
+    b"PK\x03\x04": ("a zip archive or an Excel workbook", "export it as CSV, encoded in UTF-8"),
+    b"\xff\xfe": ("encoded in UTF-16", "save it as UTF-8"),
+    b"\xfe\xff": ("encoded in UTF-16", "save it as UTF-8"),
+    b"version https://git-lfs": ("a pointer of git-lfs, not the data", "run git lfs pull"),
+    b"<!doctype": ("a web page", "download the file itself, not the page about it"),
+    b"<html": ("a web page", "download the file itself, not the page about it"),
+}
+"""Files of other kinds under a known name: what they are and what to do."""
+
 ROWS_AT_ONCE = 10_000
 PROBLEMS_SHOWN = 10
-
-Row = dict[str, Any]
 
 
 def read_files(dataset: str) -> Source:
     """Read one file, taken as `train`, or a folder with `train.*`, `validation.*` and `test.*`.
 
     Raises:
-        DataError: nothing readable there, or rows that do not fit; the row is named.
+        DataError: nothing readable there, or rows that do not fit; line and row are named.
     """
-    path = Path(dataset).expanduser()
-    files = _files_by_split(path)
+    path = Path(os.path.expanduser(dataset))
+    files = _files_by_split(path, dataset)
     return Source(
         name=dataset,
         revision=None,
         tables={split: read_file(file) for split, file in files.items()},
         files={split: str(file) for split, file in files.items()},
         stored=str(path),
-        bytes=sum(file.stat().st_size for file in files.values()),
+        bytes=sum(os.path.getsize(file) for file in files.values()),
     )
 
 
@@ -50,169 +68,164 @@ def read_file(path: Path) -> pa.Table:
     """The rows of one file as an Arrow table, every column of it.
 
     Raises:
-        DataError: not readable, or rows that do not fit.
+        DataError: not readable, or rows that do not fit; up to ten of them are named together.
     """
-    read_rows = _reader_for(path)
-    if read_rows is None:
-        raise DataError.at(
-            str(path), "not a known kind of data file", f"use one of {', '.join(SUFFIXES)}, also with .gz"
-        )
+    read_records = READERS.get(_suffix(path))
+    if read_records is None:
+        known = ", ".join(READERS)
+        raise DataError.at(str(path), "not a known kind of data file", f"use one of {known}, also with .gz")
     try:
-        with _open_text(path) as lines:
-            batches = list(_batches(path, read_rows(path, lines)))
+        _check_first_bytes(path)
+        with _open(path) as lines:
+            table = _as_table(path, _without_problems(read_records(path, lines)))
     except UnicodeDecodeError as error:
-        raise DataError.at(
-            str(path), f"not UTF-8: byte 0x{error.object[error.start]:02x} ({error.reason})", "save the file as UTF-8"
-        ) from error
-    except (OSError, EOFError) as error:
-        raise DataError.at(str(path), f"cannot be read: {error}", "check the file and its rights") from error
-    if not batches:
-        raise DataError.at(str(path), "no rows", "give a file with a header and at least two labelled texts")
-    return _joined(path, batches)
+        raise _not_utf8(path) from error
+    except (EOFError, zlib.error) as error:
+        what = "the compressed data end early" if isinstance(error, EOFError) else f"damaged: {error}"
+        raise DataError.at(str(path), what, "copy or download the file again") from error
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        raise DataError.at(str(path), what, "check the file and its rights") from error
+    if not len(table):
+        raise DataError.at(str(path), "no rows", "give a file with at least a few labelled texts of every class")
+    return table
+
+
+def lines_of(path: Path, rows: Sequence[int]) -> dict[int, int]:
+    """The line on which each of the rows begins, counted from 1; rows are counted from 0 as in `read_file`.
+
+    The file is read again: only messages need this.
+    """
+    wanted = set(rows)
+    before = 1 if _suffix(path) in DELIMITED else 0
+    with _open(path) as lines:
+        records = islice(_without_problems(READERS[_suffix(path)](path, lines)), before, max(wanted) + before + 1)
+        return {row: line for row, (line, _) in enumerate(records) if row in wanted}
 
 
 def is_local(dataset: str) -> bool:
     """Whether the name is meant as a path: something is there, or it is written like one."""
-    written_as_path = dataset.startswith(("./", "../", "/", "~")) or dataset.endswith((*SUFFIXES, ".gz", "/"))
-    return written_as_path or dataset.count("/") > 1 or Path(dataset).exists()
+    if "://" in dataset:
+        # An address; the hub says which part of it is the name.
+        return False
+    written_as_path = dataset.startswith(("./", "../", "/", "~")) or dataset.endswith("/") or dataset.count("/") > 1
+    return written_as_path or _is_data_file(Path(dataset)) or os.path.exists(dataset)
 
 
-def _files_by_split(path: Path) -> dict[str, Path]:
-    if path.is_file():
+def _files_by_split(path: Path, dataset: str) -> dict[str, Path]:
+    if os.path.isfile(path):
         return {"train": path}
-    if not path.is_dir():
-        raise DataError.at("data.dataset", f"no file or folder {path}", f"check the path; {_neighbours(path)}")
-    found = [file for file in sorted(path.iterdir()) if _reader_for(file)]
-    by_split = {split: [file for file in found if file.name.split(".")[0] == split] for split in SPLIT_NAMES}
+    if not os.path.isdir(path):
+        what = "neither a file nor a folder" if os.path.exists(path) else f"no file or folder {dataset}"
+        raise DataError.at("data.dataset", what, _missing_fix(path, dataset))
+    found = _data_files(path)
+    by_split = {split: [file for file in found if _stem(file) in names] for split, names in SPLIT_NAMES.items()}
     for split, files in by_split.items():
         if len(files) > 1:
             names = ", ".join(file.name for file in files)
             raise DataError.at(str(path), f"several files for {split}: {names}", "keep one of them")
     if not by_split["train"]:
-        names = ", ".join(file.name for file in found) or "no data files"
-        raise DataError.at(
-            str(path), f"no train file in the folder; found {names}", "name one train.csv or train.jsonl"
-        )
+        what = f"no train file in the folder; found {_listed(found) or 'no data files'}"
+        raise DataError.at(str(path), what, "name one train.csv or train.jsonl, or set data.dataset to one file")
     return {split: files[0] for split, files in by_split.items() if files}
 
 
-def _neighbours(path: Path) -> str:
-    folder = path.parent
-    names = [file.name for file in sorted(folder.iterdir()) if _reader_for(file)] if folder.is_dir() else []
-    return f"in {folder} there are {', '.join(names[:PROBLEMS_SHOWN])}" if names else f"{folder} holds no data files"
+def _missing_fix(path: Path, dataset: str) -> str:
+    """Where it may be instead: a file of a like name, the files beside it, or the hub."""
+    beside = _data_files(path.parent) if os.path.isdir(path.parent) else []
+    close = nearest(path.name, [file.name for file in beside])
+    if close:
+        return f"did you mean {path.with_name(close)}? in {path.parent} there are {_listed(beside)}"
+    hint = f"in {path.parent} there are {_listed(beside)}" if beside else f"{path.parent} holds no data files"
+    on_hub = dataset.strip("/")
+    meant_hub = dataset.endswith("/") and dataset[0] not in "./~" and on_hub.count("/") < 2
+    return f"check the path; {hint}" + (f"; the data set on the hub is {on_hub}, without the last /" * meant_hub)
 
 
-def _reader_for(path: Path) -> Callable[[Path, IO[str]], Iterator[Row]] | None:
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
-    if suffix in DELIMITERS:
-        return _read_csv
-    return _read_json_lines if suffix in JSON_LINES else None
-
-
-def _open_text(path: Path) -> IO[str]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    stream: IO[str] = opener(path, "rt", encoding="utf-8-sig", newline="")
-    return stream
-
-
-def _read_csv(path: Path, lines: IO[str]) -> Iterator[Row]:
-    csv.field_size_limit(sys.maxsize)
-    delimiter = DELIMITERS[Path(path.name.removesuffix(".gz")).suffix.lower()]
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
-    problems: list[Problem] = []
+def _data_files(folder: Path) -> list[Path]:
     try:
-        header = next(rows, [])
-        _check_header(path, header)
-        for number, row in enumerate(rows, start=1):
-            if len(row) == len(header):
-                yield dict(zip(header, row, strict=True))
-            elif row:
-                problems.append(_wrong_width(path, number, rows.line_num, len(row), len(header)))
-                _raise_if(problems, at_least=PROBLEMS_SHOWN)
-    except csv.Error as error:
-        problems.append(Problem(f"{path}:{rows.line_num}", str(error), "check the quotes in and before this line"))
-    _raise_if(problems)
+        return [file for file in sorted(folder.iterdir()) if _is_data_file(file) and os.path.isfile(file)]
+    except OSError as error:
+        what = f"cannot be listed: {error.strerror or error}"
+        raise DataError.at(str(folder), what, "check the folder and its rights") from error
 
 
-def _check_header(path: Path, header: list[str]) -> None:
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise DataError.at(
-            f"{path}:1", f"two columns are called {', '.join(repeated)}", "give each column its own name"
-        )
+def _listed(files: Sequence[Path]) -> str:
+    more = f" and {len(files) - PROBLEMS_SHOWN} more" if len(files) > PROBLEMS_SHOWN else ""
+    return ", ".join(file.name for file in files[:PROBLEMS_SHOWN]) + more
 
 
-def _wrong_width(path: Path, number: int, line: int, found: int, wanted: int) -> Problem:
-    return Problem(
-        f"{path}:{line} (row {number})",
-        f"{found} fields where the header has {wanted}",
-        'put texts that hold the delimiter or a line break in double quotes, and write " inside them as ""',
-    )
+def _is_data_file(path: Path) -> bool:
+    return _suffix(path) in READERS
 
 
-def _read_json_lines(path: Path, lines: IO[str]) -> Iterator[Row]:
+def _suffix(path: Path) -> str:
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def _stem(path: Path) -> str:
+    return path.name.lower().removesuffix(".gz").removesuffix(_suffix(path))
+
+
+def _open_bytes(path: Path) -> gzip.GzipFile | BufferedReader:
+    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else open(path, "rb")
+
+
+def _open(path: Path) -> TextIOWrapper:
+    return TextIOWrapper(_open_bytes(path), encoding="utf-8-sig", newline="")
+
+
+def _check_first_bytes(path: Path) -> None:
+    with _open_bytes(path) as stream:
+        head = stream.read(64)
+    for start, (what, fix) in FIRST_BYTES.items():
+        if head.lower().startswith(start.lower()):
+            raise DataError.at(str(path), f"it is {what}", fix)
+    if b"\0" in head:
+        raise DataError.at(str(path), "NUL bytes at its beginning: UTF-16, or no text", "save the file as UTF-8 text")
+
+
+def _not_utf8(path: Path) -> DataError:
+    """The error with the place of the first bad byte; the decoder itself knows only the place in its buffer."""
+    number, before = 0, 0
+    with _open_bytes(path) as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                bad = line[error.start : error.start + 1]
+                what = f"not UTF-8: byte 0x{bad.hex()} at offset {before + error.start} ({error.reason})"
+                guess = bad.decode("cp1252", errors="ignore")
+                reads = f"; in Windows-1252 it is {guess!r}" if guess.isprintable() and guess else ""
+                fix = f"save the file as UTF-8, for instance with: iconv -f WINDOWS-1252 -t UTF-8 {path.name}"
+                return DataError.at(f"{path}:{number}", what + reads, fix)
+            before += len(line)
+    return DataError.at(f"{path}:{number}", "not UTF-8", "save the file as UTF-8")
+
+
+def _without_problems(records: Iterator[tuple[int, Any] | Problem]) -> Iterator[tuple[int, Any]]:
+    """The rows; the first problems are collected, so that they are read together."""
     problems: list[Problem] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
+    for record in records:
+        if not isinstance(record, Problem):
+            yield record
             continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            problems.append(Problem(f"{path}:{number}", f"not JSON: {error}", "write one JSON object a line"))
-        else:
-            if isinstance(row, dict):
-                yield row
-            else:
-                what = f"a JSON {type(row).__name__}, not an object"
-                problems.append(
-                    Problem(f"{path}:{number}", what, 'write one object a line: {"text": ..., "label": ...}')
-                )
-        _raise_if(problems, at_least=PROBLEMS_SHOWN)
-    _raise_if(problems)
-
-
-def _raise_if(problems: list[Problem], at_least: int = 1) -> None:
-    if len(problems) >= at_least:
+        problems.append(record)
+        if len(problems) == PROBLEMS_SHOWN:
+            break
+    if problems:
         raise DataError(problems)
 
 
-def _batches(path: Path, rows: Iterator[Row]) -> Iterator[pa.Table]:
-    """Rows as small Arrow tables, so that at no time all of them are Python objects."""
-    waiting: list[Row] = []
-    done = 0
-    for row in rows:
-        waiting.append(row)
-        if len(waiting) == ROWS_AT_ONCE:
-            yield _table(path, waiting, done)
-            done += len(waiting)
-            waiting = []
-    if waiting:
-        yield _table(path, waiting, done)
+def _as_table(path: Path, records: Iterator[tuple[int, Any]]) -> pa.Table:
+    if _suffix(path) not in DELIMITED:
+        return json_lines.as_table(path, _chunks(records))
+    _, header = next(records, (1, []))
+    return delimited.as_table((rows for _, rows in _chunks(records)), header)
 
 
-def _table(path: Path, rows: list[Row], before: int) -> pa.Table:
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns: Mapping[str, pa.Array] = {
-        name: _column(path, name, [row.get(name) for row in rows], before) for name in names
-    }
-    return pa.table(columns)
-
-
-def _column(path: Path, name: str, values: list[Any], before: int) -> pa.Array:
-    try:
-        array = pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        kinds = {type(value).__name__: row for row, value in reversed(list(enumerate(values, start=before + 1)))}
-        seen = ", ".join(f"{kind} in row {row}" for kind, row in kinds.items())
-        raise DataError.at(f"{path} column {name}", f"values of several kinds: {seen}", "write one kind") from error
-    # Offsets of 32 bits end at 2 GB of text in one array.
-    return array.cast(pa.large_string()) if pa.types.is_string(array.type) else array
-
-
-def _joined(path: Path, batches: list[pa.Table]) -> pa.Table:
-    try:
-        return pa.concat_tables(batches, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError.at(
-            str(path), f"a column changes its kind of values: {error}", "write one kind a column"
-        ) from error
+def _chunks(records: Iterator[tuple[int, Any]]) -> Iterator[tuple[Sequence[int], Sequence[Any]]]:
+    """Line numbers and rows of some records at a time, so that never all of them are Python objects."""
+    while chunk := list(islice(records, ROWS_AT_ONCE)):
+        lines, rows = zip(*chunk, strict=True)
+        yield lines, rows

@@ -9,11 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forgeml.errors import ConfigError, DataError
+from forgeml.errors import ConfigError, DataError, Problem
 
 UNLABELLED_ID = -1
 """What hub data sets put where there is no label."""
 MOST_SHOWN = 8
+MOST_CHARACTERS_SHOWN = 60
+LONG_LABEL = 100
+"""Characters; labels that are longer on average are taken for texts."""
+DIGITS_OF_INT64 = 18
 
 
 def as_words(column: pa.ChunkedArray, class_names: Sequence[str] | None, where: str) -> pa.ChunkedArray:
@@ -28,13 +32,19 @@ def as_words(column: pa.ChunkedArray, class_names: Sequence[str] | None, where: 
         DataError: the labels are of a kind that names no class.
     """
     kind = column.type
-    if class_names is not None:
-        return pc.take(pa.array(list(class_names), pa.large_string()), _class_ids(column, len(class_names), where))
-    if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind):
-        return column.cast(pa.large_string())
+    if class_names is not None and pa.types.is_integer(kind):
+        return _names_of(column, class_names, where)
     if pa.types.is_floating(kind):
         return _whole_numbers(column, where).cast(pa.large_string())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+    named_by = (
+        pa.types.is_boolean,
+        pa.types.is_integer,
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_null,
+    )
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if any(is_kind(values) for is_kind in named_by):
         return column.cast(pa.large_string())
     raise DataError.at(
         where, f"labels are of kind {kind}; one name or number a row is wanted", "choose data.label_column"
@@ -45,20 +55,16 @@ def fit(words: pa.ChunkedArray, where: str) -> tuple[str, ...]:
     """The class names of the training labels, numbers by size and words by alphabet.
 
     Raises:
-        DataError: fewer than two classes, or so many that the column can hardly be the label.
+        DataError: the column can hardly be the label, or labels differ by case or outer spaces alone.
     """
-    names: list[str] = pc.unique(words.drop_null()).to_pylist()
-    if len(names) < 2:
-        found = repr(names[0]) if names else "no label at all"
-        raise DataError.at(
-            where,
-            f"all {len(words)} training rows have one label, {found}: there is nothing to tell apart",
-            "if the data is sorted by label, take other rows with data.train_split, such as train[10000:15000]",
-        )
-    if len(names) > 20 and len(names) > len(words) / 2:
-        raise DataError.at(
-            where, f"{len(names)} different labels in {len(words)} rows, such as {names[0][:60]!r}", _swapped_fix()
-        )
+    counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(words.drop_null()).to_pylist()}
+    names, rows = list(counts), sum(counts.values())
+    long = sum(map(len, names)) > LONG_LABEL * len(names)
+    if (len(names) > 2 and len(names) > rows / 2) or long:
+        what = f"{len(names):,} different labels in {rows:,} rows, such as {shown(names[:2])}"
+        fix = "check data.text_column and data.label_column: is the text in the label column?"
+        raise DataError.at(where, what, fix)
+    _refuse_alike(counts, where)
     if all(_is_number(name) for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
@@ -73,11 +79,13 @@ def as_ids(words: pa.ChunkedArray, class_names: Sequence[str], where: str) -> ND
     ids = pc.index_in(words, pa.array(list(class_names), pa.large_string()))
     if ids.null_count:
         unknown = pc.value_counts(pc.filter(words, pc.is_null(ids))).to_pylist()
-        listed = ", ".join(f"{entry['values']!r} ({entry['counts']} rows)" for entry in unknown[:MOST_SHOWN])
+        counts = sorted(unknown, key=lambda entry: (-entry["counts"], entry["values"]))
+        listed = ", ".join(f"{shown([entry['values']])} ({entry['counts']:,} rows)" for entry in counts[:MOST_SHOWN])
+        more = f" and {len(counts) - MOST_SHOWN:,} more labels" if len(counts) > MOST_SHOWN else ""
         raise DataError.at(
             where,
-            f"labels that the training data does not have: {listed}",
-            f"train knows {', '.join(class_names[:MOST_SHOWN])}; add such rows to train or take them out here",
+            f"labels that the training data does not have: {listed}{more}",
+            f"train knows {shown(class_names)}; add such rows to train or take them out here",
         )
     return np.asarray(ids.to_numpy(), dtype=np.int64)
 
@@ -89,33 +97,59 @@ def check_count(class_names: Sequence[str], num_labels: int | None) -> None:
         ConfigError: the two differ.
     """
     if num_labels is not None and num_labels != len(class_names):
-        shown = ", ".join(class_names[:MOST_SHOWN]) + (", ..." if len(class_names) > MOST_SHOWN else "")
         raise ConfigError.at(
             "model.num_labels",
-            f"{num_labels} classes, but the data has {len(class_names)}: {shown}",
+            f"{num_labels} classes, but the data has {len(class_names)}: {shown(class_names)}",
             f"leave model.num_labels out, or set it to {len(class_names)}",
         )
 
 
-def _class_ids(column: pa.ChunkedArray, classes: int, where: str) -> pa.ChunkedArray:
+def shown(names: Sequence[str]) -> str:
+    """Some names for a message, long ones cut."""
+    cut = (name if len(name) <= MOST_CHARACTERS_SHOWN else name[:MOST_CHARACTERS_SHOWN] + "…" for name in names)
+    listed = [repr(name) for name, _ in zip(cut, range(MOST_SHOWN), strict=False)]
+    return ", ".join([*listed, "..."] if len(names) > MOST_SHOWN else listed)
+
+
+def _names_of(column: pa.ChunkedArray, class_names: Sequence[str], where: str) -> pa.ChunkedArray:
+    classes = len(class_names)
     outside = pc.or_(pc.less(column, UNLABELLED_ID), pc.greater_equal(column, classes))
     if pc.any(outside).as_py():
         raise DataError.at(where, f"a class number outside 0 to {classes - 1}", "report it to the data set's owner")
-    return pc.if_else(pc.equal(column, UNLABELLED_ID), None, column)
+    ids = pc.if_else(pc.equal(column, UNLABELLED_ID), None, column)
+    return pc.take(pa.array(list(class_names), pa.large_string()), ids)
 
 
 def _whole_numbers(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    # A column of integers with gaps comes as fractions and "not a number" from the tools that write such files.
+    known = pc.if_else(pc.is_nan(column), None, column)
     try:
-        return column.cast(pa.int64())
+        return known.cast(pa.int64())
     except pa.ArrowInvalid as error:
+        fractions = pc.filter(known, pc.not_equal(pc.floor(known), known))
+        example = f", such as {fractions[0].as_py():g}" if len(fractions) else ""
         raise DataError.at(
-            where, "labels are fractions, which name no class", "choose data.label_column, or round them in the data"
+            where,
+            f"labels are no whole numbers{example}, and so name no class",
+            "choose data.label_column, or round them in the data",
         ) from error
 
 
+def _refuse_alike(counts: dict[str, int], where: str) -> None:
+    """Raise if labels differ by case or outer spaces alone, as they do by mistake."""
+    groups: dict[str, list[str]] = {}
+    for name in counts:
+        groups.setdefault(name.strip().casefold(), []).append(name)
+    alike = [sorted(names, key=lambda name: -counts[name]) for names in groups.values() if len(names) > 1]
+    if alike:
+        problems = []
+        for names in alike[:MOST_SHOWN]:
+            listed = ", ".join(f"{shown([name])} ({counts[name]:,} rows)" for name in names)
+            fix = f"write {shown(names[:1])} throughout, or names that differ by more than case and spaces"
+            problems.append(Problem(where, f"labels that are nearly the same: {listed}", fix))
+        raise DataError(problems)
+
+
 def _is_number(name: str) -> bool:
-    return name.removeprefix("-").isdecimal()
-
-
-def _swapped_fix() -> str:
-    return "check data.text_column and data.label_column: is the text in the label column?"
+    digits = name.removeprefix("-")
+    return digits.isdecimal() and len(digits) <= DIGITS_OF_INT64

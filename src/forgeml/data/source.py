@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forgeml.data import files, hub
+from forgeml.errors import DataError
 from forgeml.records import Source
 
 
@@ -13,4 +14,9 @@ def read_source(dataset: str, subset: str | None = None) -> Source:
         DataError: there is nothing to read, or it cannot be read.
         HubError: the hub did not deliver.
     """
-    return files.read_files(dataset) if files.is_local(dataset) else hub.read_hub(dataset, subset)
+    if not files.is_local(dataset):
+        return hub.read_hub(dataset, subset)
+    if subset is not None:
+        what = f"{subset!r} is set, but {dataset} is local, where there are no subsets"
+        raise DataError.at("data.subset", what, "leave it out, or set data.dataset to a data set on the hub")
+    return files.read_files(dataset)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,41 +14,82 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forgeml.config.schema import DataConfig
-from forgeml.data import labels
-from forgeml.errors import DataError, nearest
+from forgeml.data import labels, slices
+from forgeml.data.files import lines_of
+from forgeml.data.json_lines import UNUSABLE
+from forgeml.errors import DataError, Problem, nearest
 from forgeml.records import Source, Split, Splits
 
 DEFAULT_SHARE = 0.1
 """Part of train that becomes the validation split when the data has none."""
-
-SLICE = re.compile(r"(?P<split>[^\[\]]+?)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?")
-
-# Keeps the draws for splitting apart from the draws for shuffling batches, which start from the same seed.
 SPLITTING = 1
+"""Keeps the draws for splitting apart from the draws for shuffling batches, which start from the same seed."""
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns of a source to learn from."""
+
+    text: str
+    label: str
+
+    @classmethod
+    def of(cls, source: Source, text: str | None, label: str | None) -> _Columns:
+        """The columns asked for, else those that the data set is known for."""
+        return cls(text or source.text_column, label or source.label_column)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Consecutive rows of one split of the source, their labels still words, null where there is none."""
+
+    split: str
+    start: int
+    texts: pa.ChunkedArray
+    words: pa.ChunkedArray
+    setting: str
+    """The setting that chose them."""
+    place: str
+    """Where their labels stand, for messages."""
+
+    def __len__(self) -> int:
+        """Number of rows, those without a label too."""
+        return len(self.words)
+
+    def overlap(self, other: _Rows) -> int:
+        """Number of rows that both hold."""
+        stop = min(self.start + len(self), other.start + len(other))
+        return max(0, stop - max(self.start, other.start)) if self.split == other.split else 0
 
 
 def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
     """Choose the columns, cut the splits and map the labels.
 
     Raises:
-        DataError: a split or column that is not there, labels that cannot be used, too few rows.
+        DataError: a split or column that is not there, labels that cannot be used, too few rows, rows in two splits.
     """
-    text_column = config.text_column or source.text_column
-    label_column = config.label_column or source.label_column
-    validation = config.validation_split or ("validation" if "validation" in source.tables else DEFAULT_SHARE)
-    test = config.test_split or ("test" if "test" in source.tables else None)
-
-    train_words = _read_part(source, "data.train_split", config.train_split, text_column, label_column)
-    class_names = _class_names(source, label_column) or labels.fit(train_words.words, train_words.where)
-    train = train_words.labelled(class_names)
-    parts: dict[str, Split | None] = {}
-    for name, wanted in (("test", test), ("validation", validation)):
-        if isinstance(wanted, float):
-            train, parts[name] = split_off(train, wanted, name, seed)
-        elif wanted is not None:
-            part = _read_part(source, f"data.{name}_split", wanted, text_column, label_column)
-            parts[name] = part.labelled(class_names, name)
-    return _checked(train, parts["validation"], parts.get("test"), class_names)
+    columns = _Columns.of(source, config.text_column, config.label_column)
+    wanted = {
+        "validation": config.validation_split or ("validation" if "validation" in source.tables else DEFAULT_SHARE),
+        "test": config.test_split or ("test" if "test" in source.tables else None),
+    }
+    chosen = {"train": _read(source, columns, "data.train_split", config.train_split)}
+    for name, what in wanted.items():
+        if isinstance(what, str):
+            chosen[name] = _read(source, columns, f"data.{name}_split", what)
+    _refuse_overlap(chosen)
+    _refuse_one_class(source, columns, chosen["train"])
+    class_names = _class_names(source, columns, chosen["train"])
+    parts = {name: _labelled(rows, class_names, name) for name, rows in chosen.items()}
+    if config.test_split is None and "test" in parts and not len(parts["test"]):
+        # Hub test sets often come without labels; they cannot be scored, which is no reason not to train.
+        del parts["test"]
+    _refuse_empty(parts)
+    shares = {name: share for name, share in wanted.items() if isinstance(share, float)}
+    parts |= set_aside(parts["train"], shares, seed)
+    train, validation, test = parts["train"], parts["validation"], parts.get("test")
+    found = [part for part in (train, validation, test) if part is not None]
+    return Splits(train, validation, test, class_names, fingerprint(found, class_names))
 
 
 def labelled_split(
@@ -64,147 +107,177 @@ def labelled_split(
         DataError: a split or column that is not there, or labels that the classifier does not know.
     """
     name = wanted or ("test" if "test" in source.tables else next(iter(source.tables)))
-    text_column, label_column = columns[0] or source.text_column, columns[1] or source.label_column
-    part = _read_part(source, "--split", name, text_column, label_column).labelled(class_names, name)
-    if not len(part):
-        raise DataError.at("--split", f"{name} of {source.name} has no labelled rows", "choose another split")
+    rows = _read(source, _Columns.of(source, *columns), "--split", name)
+    part = _labelled(rows, class_names, name)
+    _refuse_empty({name: part}, "--split")
     return part
 
 
-class _Part:
-    """Rows of one split with their labels still as words."""
+def set_aside(train: Split, shares: Mapping[str, float], seed: int) -> dict[str, Split]:
+    """Cut shares of train off, class by class, drawn by seed; the order of rows is kept.
 
-    def __init__(self, name: str, where: str, texts: pa.ChunkedArray, words: pa.ChunkedArray, first_row: int) -> None:
-        self.name, self.where, self.texts, self.words, self.first_row = name, where, texts, words, first_row
+    Validation is drawn from one end of a shuffled class and test from the other, so that neither depends on whether
+    or how much is cut for the other. Every class keeps an example in train.
 
-    def labelled(self, class_names: Sequence[str], name: str = "train") -> Split:
-        """The rows that have a label, under the label map."""
-        known = pc.is_valid(self.words)
-        rows = np.flatnonzero(known.to_numpy()) + self.first_row
-        ids = labels.as_ids(pc.filter(self.words, known), class_names, self.where)
-        return Split(name, pc.filter(self.texts, known), ids, rows, unlabelled=len(self.words) - len(rows))
-
-
-def _read_part(source: Source, setting: str, wanted: str, text_column: str, label_column: str) -> _Part:
-    table, split, first_row = _rows(source, setting, wanted)
-    where = source.files.get(split, f"{source.name} {split}")
-    texts = _column(table, text_column, "data.text_column", where)
-    raw_labels = _column(table, label_column, "data.label_column", where)
-    place = f"{where} column {label_column}"
-    words = labels.as_words(raw_labels, source.class_names.get(label_column), place)
-    if source.files:
-        _refuse_missing(words, place, first_row)
-    return _Part(split, place, _as_texts(texts, f"{where} column {text_column}"), words, first_row)
-
-
-def _rows(source: Source, setting: str, wanted: str) -> tuple[pa.Table, str, int]:
-    match = SLICE.fullmatch(wanted)
-    if match is None:
-        raise DataError.at(setting, f"{wanted!r} is no split or slice", "write train, train[:5000] or train[10%:20%]")
-    split = match["split"]
-    if split not in source.tables:
-        close = nearest(split, source.tables)
-        hint = f"did you mean {close}?" if close else f"choose one of {', '.join(source.tables)}"
-        raise DataError.at(setting, f"{source.name} has no split {split!r}; it has {', '.join(source.tables)}", hint)
-    table = source.tables[split]
-    start, stop, _ = slice(_bound(match["start"], len(table)), _bound(match["stop"], len(table))).indices(len(table))
-    if start >= stop:
-        raise DataError.at(setting, f"{wanted!r} holds no rows: {split} has {len(table)}", "choose a slice inside it")
-    return table.slice(start, stop - start), split, start
-
-
-def _bound(written: str | None, rows: int) -> int | None:
-    """A slice's bound as a row number; percentages are rounded to the nearest row."""
-    if written is None:
-        return None
-    return round(int(written[:-1]) * rows / 100) if written.endswith("%") else int(written)
-
-
-def _column(table: pa.Table, name: str, setting: str, where: str) -> pa.ChunkedArray:
-    if name not in table.column_names:
-        close = nearest(name, table.column_names)
-        listed = ", ".join(table.column_names)
-        hint = f"did you mean {close}? set {setting}" if close else f"set {setting} to one of them"
-        raise DataError.at(where, f"no column {name!r}; found {listed}", hint)
-    return table.column(name)
-
-
-def _as_texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    kind = column.type
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        raise DataError.at(where, f"holds values of kind {kind}, not texts", "choose the column with data.text_column")
-    return pc.fill_null(column.cast(pa.large_string()), "")
-
-
-def _refuse_missing(words: pa.ChunkedArray, where: str, first_row: int) -> None:
-    missing = np.flatnonzero(pc.fill_null(pc.equal(words, ""), True).to_numpy())
-    if len(missing):
-        shown = ", ".join(str(row + first_row + 1) for row in missing[: labels.MOST_SHOWN])
-        raise DataError.at(
-            where, f"{len(missing)} rows have no label: row {shown}", "label these rows or take them out"
-        )
-
-
-def _class_names(source: Source, label_column: str) -> tuple[str, ...] | None:
-    declared = source.class_names.get(label_column)
-    return tuple(declared) if declared else None
-
-
-def split_off(train: Split, share: float, name: str, seed: int) -> tuple[Split, Split]:
-    """Set a share of train aside, class by class, drawn by seed; the order of rows is kept.
+    Args:
+        train: what to cut from.
+        shares: above 0 and below 1, for `validation`, `test` or both, of all of train.
+        seed: start of the draw.
 
     Returns:
-        What is left of train, and the part set aside.
+        The parts by name, and under `train` what is left.
 
     Raises:
-        DataError: the share comes to no row at all.
+        DataError: a share comes to no row at all, or nothing is left.
     """
-    generator = np.random.default_rng([seed, SPLITTING, len(name)])
-    aside = np.zeros(len(train), dtype=bool)
+    shares = {name: shares[name] for name in ("validation", "test") if name in shares}
+    if sum(shares.values()) >= 1:
+        what = f"the shares {' and '.join(f'{share:g}' for share in shares.values())} leave nothing to train on"
+        raise DataError.at("data.test_split", what, "lower them; together they are to stay below 1")
+    sizes = _sizes_by_class(np.bincount(train.labels), shares)
+    for name, by_class in sizes.items():
+        if not by_class.any():
+            what = f"{shares[name]:g} of {len(train):,} rows comes to no row"
+            raise DataError.at(f"data.{name}_split", what, "give a larger share, or more data")
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(SPLITTING,)))
+    chosen = {name: np.zeros(len(train), dtype=bool) for name in shares}
     for class_id in np.unique(train.labels):
         members = generator.permutation(np.flatnonzero(train.labels == class_id))
-        aside[members[: round(share * len(members))]] = True
-    if not aside.any():
-        raise DataError.at(
-            f"data.{name}_split", f"{share:g} of {len(train)} rows comes to no row", "give a larger share or more data"
-        )
-    return _select(train, ~aside, "train"), _select(train, aside, name)
+        for name, by_class in sizes.items():
+            from_its_end = members if name == "validation" else members[::-1]
+            chosen[name][from_its_end[: by_class[class_id]]] = True
+    parts = {name: _select(train, rows, name) for name, rows in chosen.items()}
+    left = ~np.logical_or.reduce([np.zeros(len(train), dtype=bool), *chosen.values()])
+    return {"train": _select(train, left, "train"), **parts}
 
 
-def _select(split: Split, chosen: NDArray[np.bool_], name: str) -> Split:
-    return Split(
-        name, pc.filter(split.texts, pa.array(chosen)), split.labels[chosen], split.rows[chosen], split.unlabelled
-    )
-
-
-def _checked(train: Split, validation: Split | None, test: Split | None, class_names: tuple[str, ...]) -> Splits:
-    # Hub test sets often come without labels; they cannot be scored, which is no reason not to train.
-    test = test if test is not None and len(test) else None
-    for part in (train, validation):
-        if part is None or not len(part):
-            name = part.name if part else "validation"
-            raise DataError.at(f"data.{name}_split", "no labelled rows", "choose a split or slice that has labels")
-    assert validation is not None
-    if len(np.unique(train.labels)) < 2:
-        only = class_names[int(train.labels[0])]
-        raise DataError.at(
-            "data.train_split",
-            f"all {len(train)} rows have the label {only!r}: there is nothing to tell apart",
-            "the data is sorted by label: take rows from its middle, such as train[10000:15000]",
-        )
-    fingerprint = _fingerprint([part for part in (train, validation, test) if part is not None])
-    return Splits(train, validation, test, class_names, fingerprint)
-
-
-def _fingerprint(parts: Sequence[Split]) -> str:
-    """SHA-256 over names, texts and labels, whatever the chunks that Arrow keeps them in."""
-    digest = hashlib.sha256()
+def fingerprint(parts: Sequence[Split], class_names: Sequence[str]) -> str:
+    """SHA-256 over class names, texts and labels, whatever the chunks that Arrow keeps them in."""
+    digest = hashlib.sha256(repr(tuple(class_names)).encode())
     for part in parts:
         digest.update(f"{part.name} {len(part)}\n".encode())
         digest.update(part.labels.astype("<i8").tobytes())
         digest.update(pc.binary_length(part.texts).to_numpy().astype("<i8").tobytes())
         for chunk in part.texts.chunks:
-            offsets = np.frombuffer(chunk.buffers()[1], dtype="<i8")[chunk.offset : chunk.offset + len(chunk) + 1]
-            if len(chunk) and chunk.buffers()[2] is not None:
-                digest.update(memoryview(chunk.buffers()[2])[offsets[0] : offsets[-1]])
+            if len(chunk):
+                _, offsets, characters = chunk.buffers()
+                bounds = np.frombuffer(offsets, "<i8", count=len(chunk) + 1, offset=8 * chunk.offset)
+                digest.update(memoryview(characters or b"")[bounds[0] : bounds[-1]])
     return digest.hexdigest()
+
+
+def _read(source: Source, columns: _Columns, setting: str, wanted: str) -> _Rows:
+    sizes = {name: len(table) for name, table in source.tables.items()}
+    split, start, stop = slices.resolve(wanted, sizes, setting, source.name)
+    table = source.tables[split].slice(start, stop - start)
+    where = source.files.get(split, f"{source.name} {split}")
+    _check_columns(table, columns, where)
+    place = f"{where} column {columns.label}"
+    texts = _as_texts(table.column(columns.text), f"{where} column {columns.text}")
+    words = labels.as_words(table.column(columns.label), source.class_names.get(columns.label), place)
+    rows = _Rows(split, start, texts, words, setting, place)
+    if split in source.files:
+        _refuse_missing(rows, Path(source.files[split]))
+    return rows
+
+
+def _check_columns(table: pa.Table, columns: _Columns, where: str) -> None:
+    problems: list[Problem] = []
+    for setting, name in (("data.text_column", columns.text), ("data.label_column", columns.label)):
+        if name not in table.column_names:
+            close = nearest(name, table.column_names)
+            hint = f"did you mean {setting}: {close}?" if close else f"set {setting} to one of them"
+            what = f"no column {name!r}; found {labels.shown(table.column_names)}"
+            problems.append(Problem(where, what, hint))
+        elif reason := (table.field(name).metadata or {}).get(UNUSABLE):
+            fix = f"write one text or number a row, all of one kind, or choose another {setting}"
+            problems.append(Problem(f"{where} column {name}", reason.decode(), fix))
+    if problems:
+        raise DataError(problems)
+
+
+def _as_texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+        raise DataError.at(where, f"values of kind {kind}, not texts", "choose the column with data.text_column")
+    return pc.fill_null(column.cast(pa.large_string()), "")
+
+
+def _refuse_missing(rows: _Rows, file: Path) -> None:
+    """In a file of one's own a label that is missing is a slip; on the hub it is a custom."""
+    blank = pc.equal(pc.utf8_trim_whitespace(rows.words), "")
+    missing = np.flatnonzero(pc.fill_null(blank, True).to_numpy()) + rows.start
+    if len(missing):
+        lines = lines_of(file, missing[: labels.MOST_SHOWN].tolist())
+        listed = ", ".join(f"line {line} (row {row + 1})" for row, line in lines.items())
+        more = ", ..." if len(missing) > len(lines) else ""
+        what = f"{len(missing):,} rows have no label: {listed}{more}"
+        raise DataError.at(rows.place, what, "label these rows or take them out")
+
+
+def _refuse_overlap(chosen: Mapping[str, _Rows]) -> None:
+    for (one, first), (other, second) in combinations(chosen.items(), 2):
+        common = first.overlap(second)
+        if common:
+            what = f"{one} and {other} have {common:,} rows of {first.split} in common, so its figures would mislead"
+            fix = f"give them different rows, such as data.{one}_split: {first.split}[:80%] and "
+            raise DataError.at(second.setting, what, fix + f"data.{other}_split: {first.split}[80%:]")
+
+
+def _refuse_one_class(source: Source, columns: _Columns, train: _Rows) -> None:
+    names = train.words.drop_null().unique().to_pylist()
+    if len(names) > 1:
+        return
+    found = f"all {len(train):,} rows have the label {labels.shown(names)}" if names else "no row has a label"
+    fix = "choose another data.label_column, or add rows of another class" if names else "choose rows that have labels"
+    whole = _read(source, columns, train.setting, train.split)
+    around = slices.around_change(whole.words, len(train))
+    if around:
+        start, stop, change = around
+        fix = f"the label changes at row {change:,} of {train.split}; take rows around it, {train.setting}: "
+        fix += train.split if (start, stop) == (0, len(whole)) else f"{train.split}[{start}:{stop}]"
+    raise DataError.at(train.setting, f"{found}: there is nothing to tell apart", fix)
+
+
+def _class_names(source: Source, columns: _Columns, train: _Rows) -> tuple[str, ...]:
+    declared = source.class_names.get(columns.label)
+    return tuple(declared) if declared else labels.fit(train.words, train.place)
+
+
+def _labelled(rows: _Rows, class_names: Sequence[str], name: str) -> Split:
+    """The rows that have a label, under the label map."""
+    known = rows.words.is_valid()
+    ids = labels.as_ids(rows.words.filter(known), class_names, rows.place)
+    places = np.flatnonzero(known.to_numpy()) + rows.start
+    return Split(name, rows.texts.filter(known), ids, places, unlabelled=len(rows) - len(ids))
+
+
+def _refuse_empty(parts: Mapping[str, Split], setting: str | None = None) -> None:
+    for name, part in parts.items():
+        if not len(part):
+            what = f"none of its {part.unlabelled:,} rows has a label"
+            raise DataError.at(setting or f"data.{name}_split", what, "choose a split or slice that has labels")
+
+
+def _sizes_by_class(counts: NDArray[np.int64], shares: Mapping[str, float]) -> dict[str, NDArray[np.int64]]:
+    """Examples of each class that go into each part; shape (classes,) each.
+
+    Each is rounded down or up, so that all of them together come to the share: those with the largest fraction go up.
+    A class keeps at least one example in train.
+    """
+    free = np.maximum(counts - 1, 0)
+    sizes: dict[str, NDArray[np.int64]] = {}
+    for name, share in shares.items():
+        exact = counts * share
+        size = np.minimum(np.floor(exact).astype(np.int64), free)
+        fraction = np.where(size < free, exact - size, -1.0)
+        missing = max(0, round(share * int(counts.sum())) - int(size.sum()))
+        largest = np.argsort(-fraction, kind="stable")[: min(missing, np.count_nonzero(size < free))]
+        size[largest] += 1
+        sizes[name], free = size, free - size
+    return sizes
+
+
+def _select(split: Split, chosen: NDArray[np.bool_], name: str) -> Split:
+    unlabelled = split.unlabelled if name == split.name else 0
+    return Split(name, split.texts.filter(pa.array(chosen)), split.labels[chosen], split.rows[chosen], unlabelled)

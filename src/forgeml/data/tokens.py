@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from forgeml.records import EncodedTexts
 
@@ -30,8 +32,8 @@ def encode(
         max_length: longest result in tokens, special tokens counted.
         on_progress: told the number of texts done so far.
     """
-    flat: list[np.ndarray] = []
-    lengths: list[np.ndarray] = []
+    flat: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
+    lengths: list[NDArray[np.int64]] = []
     truncated = 0
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         chunk = texts[start : start + TEXTS_AT_ONCE]
@@ -46,9 +48,9 @@ def encode(
         )
         ids = encoded["input_ids"]
         truncated += sum(bool(one.overflowing) for one in encoded.encodings or ())
-        flat.append(np.fromiter((token for text in ids for token in text), dtype=np.int32))
         lengths.append(np.fromiter(map(len, ids), dtype=np.int64, count=len(ids)))
+        flat.append(np.fromiter(chain.from_iterable(ids), dtype=np.int32, count=lengths[-1].sum()))
         on_progress(start + len(words))
     offsets = np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum()
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    return EncodedTexts(np.concatenate([np.zeros(0, np.int32), *flat]), offsets, pad_id, truncated)
+    return EncodedTexts(np.concatenate(flat), offsets, pad_id, truncated)

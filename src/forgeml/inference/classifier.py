@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,19 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from forgeml.data.batches import SCORING_BATCH, scoring_batches
 from forgeml.data.tokens import encode
 from forgeml.errors import ModelError
-from forgeml.metrics import softmax
 from forgeml.model import saved
-from forgeml.model.forward import predict_logits
-from forgeml.model.pretrained import DEFAULT_MAX_LENGTH
+from forgeml.model.forward import predict_logits, softmax
+from forgeml.model.pretrained import DEFAULT_MAX_LENGTH, position_limit
+from forgeml.model.publishing import check_place
 from forgeml.records import Prediction
 from forgeml.runtime import choose_device
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 class Classifier:
-    """A saved folder that answers.
+    """A saved folder that answers. Threads may share one.
 
     Example:
         >>> classifier = Classifier.from_pretrained("best_model")
@@ -42,8 +45,11 @@ class Classifier:
         """`forgeml.json`; empty for a folder that something else has saved."""
         self.labels: tuple[str, ...] = tuple(name for _, name in sorted((model.config.id2label or {}).items()))
         """Class names in the order of the scores."""
-        self.max_length = min(tokenizer.model_max_length, _trained_length(manifest))
+        self.max_length = position_limit(model.config, tokenizer) or DEFAULT_MAX_LENGTH
         """Longest text in tokens; the rest is cut off."""
+        # The tokenizer keeps how it cuts and pads from call to call, and cannot change it while another thread uses it.
+        # After this call there is nothing left to change.
+        encode(tokenizer, [""], self.max_length)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str = "auto") -> Self:
@@ -59,31 +65,35 @@ class Classifier:
         """
         place = Path(folder).expanduser()
         if not place.is_dir():
-            raise ModelError.at(str(folder), "no such folder", "give the folder of a saved model, such as best_model")
+            found = "a file" if place.exists() else "no such folder"
+            raise ModelError.at(str(folder), found, "give the folder of a saved model, such as best_model")
         chosen = choose_device(device)
         model, tokenizer, manifest = saved.open_saved(place, chosen)
+        _check_task(place, model)
         return cls(model, tokenizer, manifest, chosen)
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """Label, score and the scores of all classes for each text, in the order of the texts.
 
         Raises:
-            TypeError: a single string instead of a list of them.
+            TypeError: a single string instead of a list of them, or something in the list that is not text.
         """
-        scores = softmax(self.logits(texts))
-        return [self._prediction(row) for row in scores]
+        return [self._prediction(row) for row in softmax(self.logits(texts))]
 
-    def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def logits(self, texts: Sequence[str] | pa.ChunkedArray) -> NDArray[np.float32]:
         """What the model gives before softmax, in fp32; shape (texts, classes).
 
         Raises:
-            TypeError: a single string instead of a list of them.
+            TypeError: a single string instead of a list of them, or something in the list that is not text.
         """
         if isinstance(texts, str):
             raise TypeError("a list of texts is wanted, found one string; write predict([text])")
-        if not len(texts):
+        words = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
+        for index, text in enumerate(words):
+            _check_text(index, text)
+        if not words:
             return np.empty((0, len(self.labels)), np.float32)
-        encoded = encode(self._tokenizer, texts, self.max_length)
+        encoded = encode(self._tokenizer, words, self.max_length)
         return predict_logits(self._model, scoring_batches(encoded, SCORING_BATCH), self._device)
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -93,7 +103,7 @@ class Classifier:
             MachineError: the folder cannot be written, or something else stands there.
         """
         place = Path(folder).expanduser()
-        saved.check_place(place)
+        check_place(place)
         saved.copy_whole(place, self._model, self._tokenizer, self.max_length, self.manifest)
 
     def _prediction(self, row: NDArray[np.float64]) -> Prediction:
@@ -102,7 +112,23 @@ class Classifier:
         return Prediction(label, scores[label], scores)
 
 
-def _trained_length(manifest: dict[str, Any]) -> int:
-    if not manifest:
-        return DEFAULT_MAX_LENGTH * 2
-    return int(manifest["config"]["model"]["max_length"])
+def _check_task(folder: Path, model: PreTrainedModel) -> None:
+    """Refuse what softmax over named classes would get wrong without a word."""
+    config = model.config
+    names = list((config.id2label or {}).values())
+    if config.problem_type not in (None, "single_label_classification") or len(names) < 2:
+        what = f"made for {config.problem_type or 'regression'}; ForgeML picks one class of two or more"
+    elif len(set(names)) < len(names):
+        what = f"two classes have the same name: {', '.join(map(str, names))}"
+    else:
+        return
+    raise ModelError.at(str(folder), what, "train a classifier with forgeml train, or mend its config.json")
+
+
+def _check_text(index: int, text: object) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"text {index} is a {type(text).__name__}, not a string: {text!r:.60}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TypeError(f"text {index} has half a character at {error.start} (a lone surrogate)") from error

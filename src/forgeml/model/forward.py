@@ -27,19 +27,37 @@ def predict_logits(
     """Logits of all texts in their own order, whatever the order of the batches; shape (texts, classes).
 
     The model is left in the mode, training or evaluation, in which it came.
+
+    Args:
+        model: a classifier on `device`.
+        batches: each text once; their `indexes` are the numbers from 0 to texts - 1. None at all gives shape (0, 0).
+        device: where to compute.
+        on_progress: told the number of texts done so far.
     """
-    was_training = model.training
-    model.eval()
-    rows: list[NDArray[np.int64]] = []
+    rows: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
     logits: list[NDArray[np.float32]] = []
     done = 0
-    with torch.inference_mode():
-        for batch in batches:
-            logits.append(batch_logits(model, batch, device).cpu().numpy())
-            rows.append(batch.indexes)
-            done += len(batch.indexes)
-            on_progress(done)
-    model.train(was_training)
-    ordered = np.empty_like(np.concatenate(logits))
-    ordered[np.concatenate(rows)] = np.concatenate(logits)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                logits.append(batch_logits(model, batch, device).cpu().numpy())
+                rows.append(batch.indexes)
+                done += len(batch.indexes)
+                on_progress(done)
+    finally:
+        # Left alone where nothing changed: other threads may be predicting with the same model.
+        if was_training:
+            model.train()
+    together = np.concatenate(logits) if logits else np.zeros((0, 0), np.float32)
+    ordered = np.empty_like(together)
+    ordered[np.concatenate(rows)] = together
     return ordered
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities, shape (texts, classes), from logits of that shape."""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities

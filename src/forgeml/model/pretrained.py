@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import torch
 import transformers
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PretrainedConfig
 from transformers.modeling_utils import PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from forgeml.errors import ConfigError, ModelError
-from forgeml.huggingface import fetch_model_files, model_repository
+from forgeml.hub_names import model_repository
+from forgeml.huggingface import fetch_model_files
+from forgeml.model.folder import CONFIG, TOKENIZER_SETS, LibraryErrors, check_folder, other_model
+from forgeml.model.weights import INDEX, stored_weights
 from forgeml.records import Pretrained
 
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-)
 FILES_TO_FETCH = (
-    "config.json",
-    *("model*.safetensors", "model.safetensors.index.json"),
-    *TOKENIZER_FILES,
-    *("merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    CONFIG,
+    *("model*.safetensors", INDEX),
+    *(name for files in TOKENIZER_SETS for name in files),
+    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
 )
 DEFAULT_MAX_LENGTH = 256
 
+UNLIMITED = 1_000_000
+"""Tokens; what a tokenizer states above this stands for "no limit"."""
+
 # Their first position is the one after the padding id, so that many positions are never used.
 COUNT_POSITIONS_FROM_PAD = frozenset(
-    {"roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "longformer", "mpnet"}
+    {
+        *("camembert", "data2vec-text", "esm", "ibert", "lilt", "longformer", "luke", "mpnet"),
+        *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+    }
 )
 
 transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -48,7 +48,7 @@ def fetch_pretrained(name: str, revision: str | None) -> Pretrained:
     """Find a model in a local folder, in the cache or on the hub.
 
     Raises:
-        ModelError: the folder is not there or lacks a file.
+        ModelError: the folder is not there, lacks a file, or has a damaged one.
         HubError: the hub did not deliver.
     """
     if is_local(name):
@@ -63,72 +63,57 @@ def fetch_pretrained(name: str, revision: str | None) -> Pretrained:
 
 def is_local(name: str) -> bool:
     """Whether the name is meant as a folder: it is there, or it is written like a path."""
-    return name.startswith(("./", "../", "/", "~")) or name.endswith("/") or name.count("/") > 1 or Path(name).is_dir()
-
-
-def check_folder(folder: Path, name: str) -> None:
-    """See that a model's folder has what is needed, before any library guesses.
-
-    Raises:
-        ModelError: what is missing, and what is there.
-    """
-    if not folder.is_dir():
-        raise ModelError.at("model.name", f"no folder {folder}", "check the path, or name a model on the hub")
-    present = {file.name for file in folder.iterdir()}
-    if "config.json" not in present:
-        raise ModelError.at(
-            "model.name", f"{name} has no config.json", "give a folder that save_pretrained has written"
-        )
-    if not present.intersection(WEIGHTS):
-        pickled = " (weights as a pickle are not opened: they can run code)" if "pytorch_model.bin" in present else ""
-        raise ModelError.at(
-            "model.name", f"{name} has no model.safetensors{pickled}", "choose a model in safetensors form"
-        )
-    if not present.intersection(TOKENIZER_FILES):
-        wanted = ", ".join(TOKENIZER_FILES)
-        raise ModelError.at(
-            "model.name", f"{name} has no tokenizer file", f"add the tokenizer's files, one of {wanted}"
-        )
-
-
-def open_tokenizer(pretrained: Pretrained) -> PreTrainedTokenizerBase:
-    """The tokenizer that belongs to the model.
-
-    Raises:
-        ModelError: it cannot be opened, or it knows more tokens than the model.
-    """
-    config = open_config(pretrained)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(pretrained.folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError.at(
-            "model.name", f"the tokenizer of {pretrained.name} does not open: {error}", _other()
-        ) from error
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if len(tokenizer) > config.vocab_size:
-        raise ModelError.at(
-            "model.name",
-            f"the tokenizer of {pretrained.name} has {len(tokenizer)} tokens, the model only {config.vocab_size}",
-            "use the tokenizer that came with these weights",
-        )
-    return tokenizer
+    if "://" in name:
+        # An address; the hub says which part of it is the name.
+        return False
+    written_so = name.startswith(("./", "../", "/", "~")) or name.endswith("/") or name.count("/") > 1
+    return written_so or name in ("", ".", "..") or Path(name).exists()
 
 
 def open_config(pretrained: Pretrained) -> PretrainedConfig:
     """The model's own configuration, as transformers reads it.
 
     Raises:
-        ModelError: not JSON, or an architecture that is not known.
+        ModelError: an architecture that is not known, or one that does not classify texts.
     """
-    try:
+    with LibraryErrors(f"{CONFIG} of {pretrained.name}"):
         config: PretrainedConfig = AutoConfig.from_pretrained(
             pretrained.folder, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError.at("model.name", f"config.json of {pretrained.name}: {reason}", _other()) from error
+    if config.model_type not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES or _vocabulary(config) is None:
+        what = f"{pretrained.name} is a {config.model_type} model, which is not a text classifier"
+        raise ModelError.at("model.name", what, other_model())
+    if config.is_encoder_decoder:
+        what = f"{pretrained.name} is an encoder-decoder ({config.model_type}), which ForgeML does not fine-tune"
+        raise ModelError.at("model.name", what, other_model())
     return config
+
+
+def open_tokenizer(pretrained: Pretrained) -> PreTrainedTokenizerBase:
+    """The tokenizer that belongs to the model; one without a padding token pads with its end-of-text token.
+
+    Raises:
+        ModelError: it cannot be opened, or its vocabulary is not the model's.
+    """
+    vocabulary = _vocabulary(open_config(pretrained)) or 0
+    fix = "copy or fetch the tokenizer files of this model again"
+    with LibraryErrors(f"the tokenizer of {pretrained.name} does not open", fix):
+        tokenizer = AutoTokenizer.from_pretrained(pretrained.folder, local_files_only=True, trust_remote_code=False)
+        tokenizer.model_max_length = int(tokenizer.model_max_length)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        what = f"the tokenizer of {pretrained.name} has neither a padding nor an end-of-text token"
+        raise ModelError.at("model.name", what, "add pad_token to its tokenizer_config.json")
+    tokens = 1 + max(tokenizer.get_vocab().values(), default=-1)
+    # Embeddings are often a little larger than the vocabulary, for the sake of speed, but never twice as large.
+    if not vocabulary / 2 <= tokens <= vocabulary:
+        raise ModelError.at(
+            "model.name",
+            f"the tokenizer of {pretrained.name} has {tokens:,} tokens, the model has {vocabulary:,}",
+            "use the tokenizer files that came with these weights",
+        )
+    return tokenizer
 
 
 def longest_text(pretrained: Pretrained, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
@@ -137,10 +122,10 @@ def longest_text(pretrained: Pretrained, tokenizer: PreTrainedTokenizerBase, max
     Raises:
         ConfigError: `max_length` is above the model's own limit.
     """
-    limit = _position_limit(open_config(pretrained), tokenizer)
+    limit = position_limit(open_config(pretrained), tokenizer)
     if max_length is None:
-        return min(DEFAULT_MAX_LENGTH, limit)
-    if max_length > limit:
+        return min(DEFAULT_MAX_LENGTH, limit or DEFAULT_MAX_LENGTH)
+    if limit and max_length > limit:
         raise ConfigError.at(
             "model.max_length",
             f"{max_length} tokens, but {pretrained.name} reads at most {limit}",
@@ -149,11 +134,13 @@ def longest_text(pretrained: Pretrained, tokenizer: PreTrainedTokenizerBase, max
     return max_length
 
 
-def _position_limit(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
-    if config.model_type in COUNT_POSITIONS_FROM_PAD:
+def position_limit(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Tokens that the model can read, special ones counted; None where neither model nor tokenizer has a limit."""
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if positions and config.model_type in COUNT_POSITIONS_FROM_PAD:
         positions -= config.pad_token_id + 1
-    return int(min(positions, tokenizer.model_max_length))
+    stated = [limit for limit in (positions, tokenizer.model_max_length) if limit and 0 < limit <= UNLIMITED]
+    return int(min(stated)) if stated else None
 
 
 def build_classifier(
@@ -172,17 +159,19 @@ def build_classifier(
         "label2id": {name: index for index, name in enumerate(class_names)},
         "problem_type": "single_label_classification",
     }
-    model, missing = load_classifier(pretrained, settings)
-    backbone = [key for key in missing if key.startswith(model.base_model_prefix + ".") and ".pooler." not in key]
+    model, drawn = load_classifier(pretrained, settings)
+    backbone = sorted(name for name in drawn if _in_backbone(name, model))
     if backbone:
         raise ModelError.at(
             "model.name",
-            f"the weights of {pretrained.name} are not those of its config.json: {len(backbone)} are absent, "
-            f"such as {sorted(backbone)[0]}",
-            "use the weights and the config.json of one model",
+            f"the weights of {pretrained.name} are not those of its {CONFIG}: {len(backbone)} are absent or of "
+            f"another shape, such as {backbone[0]}",
+            f"use the weights and the {CONFIG} of one model",
         )
     # Decoders find a text's last token by this id.
-    model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    # Code that came with the model was not run, so the saved folder must not ask for it either.
+    model.config.__dict__.pop("auto_map", None)
     return model
 
 
@@ -192,12 +181,13 @@ def load_classifier(
     """A sequence classifier from a folder, safetensors only, no code from the folder, in fp32.
 
     Returns:
-        The model and the names of weights that the folder does not have.
+        The model, and the names of its weights that the folder does not have in that shape: they were drawn at random.
 
     Raises:
-        ModelError: the folder cannot be opened as one.
+        ModelError: the folder cannot be opened as one, or holds weights that are not finite.
     """
-    try:
+    _check_size(pretrained)
+    with LibraryErrors(f"{pretrained.name} does not open as a classifier"):
         model, report = AutoModelForSequenceClassification.from_pretrained(
             pretrained.folder,
             dtype="float32",
@@ -207,14 +197,44 @@ def load_classifier(
             output_loading_info=True,
             **settings,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
+    _check_finite(pretrained, model)
+    return model, {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
+
+
+def _vocabulary(config: PretrainedConfig) -> int | None:
+    return getattr(config.get_text_config(), "vocab_size", None)
+
+
+def _in_backbone(name: str, model: PreTrainedModel) -> bool:
+    """Whether a weight must come with the pre-trained model; heads and poolers are trained for the task."""
+    return name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name
+
+
+def _check_size(pretrained: Pretrained) -> None:
+    """Refuse a config.json that describes a larger model than the files hold, before it takes all the memory."""
+    config = open_config(pretrained)
+    stored = stored_weights(Path(pretrained.folder)).elements
+    # On the meta device shapes are worked out and nothing is stored.
+    with LibraryErrors(f"{CONFIG} of {pretrained.name} describes no model"), torch.device("meta"):
+        build = AutoModelForSequenceClassification.from_config
+        skeleton = build(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+    needed = sum(weight.numel() for name, weight in skeleton.named_parameters() if _in_backbone(name, skeleton))
+    if needed > stored:
         raise ModelError.at(
-            "model.name", f"{pretrained.name} does not open as a classifier: {reason}", _other()
-        ) from error
-    return model, set(report["missing_keys"])
+            "model.name",
+            f"the weights of {pretrained.name} are not those of its {CONFIG}: that describes {needed:,} numbers, "
+            f"the files hold {stored:,}",
+            f"use the weights and the {CONFIG} of one model",
+        )
 
 
-def _other() -> str:
-    known = "distilbert-base-uncased, bert-base-uncased, roberta-base, albert-base-v2"
-    return f"choose a text model that transformers {transformers.__version__} knows, such as {known}"
+def _check_finite(pretrained: Pretrained, model: PreTrainedModel) -> None:
+    for name, weight in model.state_dict().items():
+        # A sum is finite unless something in it is not, or the numbers are huge, which the second look tells apart.
+        if weight.is_floating_point() and not weight.sum().isfinite() and not weight.isfinite().all():
+            count = int((~weight.isfinite()).sum())
+            raise ModelError.at(
+                "model.name",
+                f"{name} of {pretrained.name} has {count:,} numbers of {weight.numel():,} that are NaN or infinite",
+                "fetch the weights again, or choose another checkpoint",
+            )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from transformers.modeling_utils import PreTrainedModel
-from transformers.tokenization_utils_base import PreTrainedTokenizerBase
-
-from forgeml.model import saved
+from forgeml.model.publishing import check_place, publish
+from forgeml.model.saved import write_manifest, write_model
 from forgeml.records import Manifest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Outputs:
@@ -27,30 +29,30 @@ class Outputs:
         self.last = folder / "last_model"
         self.prepared = folder / f".best_model.{os.getpid()}"
         for place in (self.best, self.last):
-            saved.check_place(place)
+            check_place(place)
 
     def keep(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
         """Write the best model so far, in place of the one before."""
         fresh = self.prepared.with_name(self.prepared.name + ".new")
-        saved.write_model(fresh, model, tokenizer, max_length)
-        saved.publish(fresh, self.prepared)
+        write_model(fresh, model, tokenizer, max_length)
+        publish(fresh, self.prepared)
 
     def save_last(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
         """Write the model as it is now to `last_model/`."""
         fresh = self.prepared.with_name(self.prepared.name + ".last")
-        saved.write_model(fresh, model, tokenizer, max_length)
-        saved.publish(fresh, self.last)
+        write_model(fresh, model, tokenizer, max_length)
+        publish(fresh, self.last)
 
     def publish(self, manifest: Manifest) -> None:
         """Complete the best model with its manifest and card, and move it into place."""
-        saved.write_manifest(self.prepared, manifest, saved.model_card(manifest))
-        saved.publish(self.prepared, self.best)
+        write_manifest(self.prepared, manifest)
+        publish(self.prepared, self.best)
 
     def keep_after_stop(self) -> Path | None:
         """Move the best model so far, if there is one, to `last_model/`; `best_model/` is for runs that ended."""
         if not self.prepared.exists():
             return None
-        saved.publish(self.prepared, self.last)
+        publish(self.prepared, self.last)
         return self.last
 
     def clean(self) -> None:

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from transformers.modeling_utils import PreTrainedModel
-from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from forgeml.config.loading import flatten
 from forgeml.config.schema import Config
@@ -44,6 +42,9 @@ from forgeml.training.optimizer import build_optimizer, build_schedule
 from forgeml.training.outputs import Outputs
 from forgeml.training.stopping import BestSoFar
 from forgeml.training.tracking import Tracker
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Tell = Callable[[Event], None]
 
@@ -88,7 +89,7 @@ def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
         tracker.log_settings(flatten(config))
         tracker.log_data(source.name, splits.fingerprint, {part.name: len(part) for part in splits.parts()})
         best, steps = _fine_tune(config, materials, tracker, outputs, tell)
-        metrics = _score_saved(outputs.prepared, splits, runtime.device, tracker, tell)
+        metrics = _score_saved(outputs.prepared, materials, tracker, tell)
         outputs.publish(_manifest(config, pretrained, source, materials, metrics))
         tracker.log_model(outputs.best, versions())
     result = TrainingResult(
@@ -158,14 +159,13 @@ def _evaluate(model: PreTrainedModel, materials: Materials, device: str, step: i
     return Evaluation("validation", len(materials.validation), metrics, step, epoch)
 
 
-def _score_saved(
-    folder: Path, splits: Splits, device: str, tracker: Tracker, tell: Tell
-) -> dict[str, Mapping[str, float]]:
+def _score_saved(folder: Path, materials: Materials, tracker: Tracker, tell: Tell) -> dict[str, Mapping[str, float]]:
     """Metrics of the model as it was read back from disk: what is scored is what ships."""
+    device = materials.runtime.device
     model, tokenizer, _ = open_saved(folder, device)
     scored: dict[str, Mapping[str, float]] = {}
-    for part in splits.parts()[1:]:
-        encoded = _encode(tokenizer, part, tokenizer.model_max_length, tell)
+    for part in materials.splits.parts()[1:]:
+        encoded = _encode(tokenizer, part, materials.max_length, tell)
         batches = scoring_batches(encoded, SCORING_BATCH)
         logits = predict_logits(model, batches, device, _progress(tell, f"score {part.name}", len(part)))
         scored[part.name] = classification_metrics(logits, part.labels)

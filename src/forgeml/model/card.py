@@ -1,0 +1,51 @@
+"""The README.md of a saved folder, in the form that the hub reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+CARD = """---
+library_name: transformers
+pipeline_tag: text-classification
+---
+
+# Text classifier
+
+Classes: {classes}.
+
+Fine-tuned with ForgeML from `{model}` on `{data}` ({rows} texts).
+
+{metrics}
+
+```python
+from transformers import pipeline
+
+classify = pipeline("text-classification", model="path/of/this/folder")
+classify("A text.", truncation=True)
+```
+
+`forgeml.json` has the whole configuration, the versions, the fingerprint of the data and the hash of each file.
+"""
+
+
+def model_card(manifest: Mapping[str, Any]) -> str:
+    """The card of a model with this manifest."""
+    data = manifest["data"]
+    return CARD.format(
+        classes=", ".join(manifest["labels"]),
+        model=manifest["model"]["name"],
+        data=data["name"],
+        rows=", ".join(f"{count} {split}" for split, count in data["rows"].items()),
+        metrics=_table(manifest["metrics"]),
+    )
+
+
+def _table(metrics: Mapping[str, Mapping[str, float]]) -> str:
+    """One row a metric, one column a split."""
+    names = dict.fromkeys(name for values in metrics.values() for name in values)
+    rows = [f"| metric | {' | '.join(metrics)} |", "|---" * (1 + len(metrics)) + "|"]
+    for name in names:
+        cells = (f"{values[name]:.4f}" if name in values else "" for values in metrics.values())
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(rows)

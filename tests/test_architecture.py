@@ -1,0 +1,181 @@
+"""The shape of the house: floors, circles, homes of third-party packages, sizes. ARCHITECTURE.md draws the same."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+PACKAGE = REPOSITORY / "src" / "forgeml"
+
+FLOORS = {"cli": 4, "serving": 3, "training": 2, "inference": 2, "data": 1, "model": 1}
+"""A module may import its own room and the floors below; what is not listed is on floor 0."""
+
+HOMES = {
+    "accelerate": ("training/loop.py",),
+    "datasets": ("data/hub.py",),
+    "huggingface_hub": ("huggingface.py",),
+    "mlflow": ("training/tracking.py",),
+    "pyarrow": ("data/",),
+    "pydantic": ("config/",),
+    "rich": ("cli/console.py",),
+    "ruamel": ("config/",),
+    "safetensors": ("model/",),
+    "sklearn": ("metrics.py",),
+    "transformers": ("model/",),
+    "typer": ("cli/",),
+}
+"""Where a third-party package may be imported; for the type checker alone it may be imported anywhere."""
+
+LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 300, 50, 6
+BORDERS = {"cli/main.py", "training/tracking.py"}
+"""The only modules that may catch every Exception: towards the user, and towards MLflow."""
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement's target, and where it stands."""
+
+    target: str
+    line: int
+    hidden: bool
+    """Inside a function."""
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def _imports(path: Path) -> Iterator[Import]:
+    """All imports that happen when the code runs; those for the type checker are left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = {id(inner) for function in functions for inner in ast.walk(function)}
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            targets = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (Import(target, node.lineno, id(node) in inside) for target in targets)
+
+
+def _module_of(target: str) -> Path | None:
+    """The project's file that an import leads to; None for third-party packages."""
+    parts = target.split(".")
+    if parts[0] != "forgeml":
+        return None
+    for length in (len(parts), len(parts) - 1):
+        place = PACKAGE.joinpath(*parts[1:length])
+        if place.with_suffix(".py").is_file():
+            return place.with_suffix(".py")
+        if (place / "__init__.py").is_file():
+            return place / "__init__.py"
+    return None
+
+
+def _room(path: Path) -> str:
+    return _name(path).split("/")[0] if "/" in _name(path) else ""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_imports_point_down(path: Path) -> None:
+    """A room imports itself and the floors below it, never a neighbour and never upwards."""
+    if path == PACKAGE / "__init__.py":
+        return
+    for found in _imports(path):
+        target = _module_of(found.target)
+        if target is None or _room(target) == _room(path):
+            continue
+        above, below = FLOORS.get(_room(path), 0), FLOORS.get(_room(target), 0)
+        assert below < above or below == above == 0, f"{_name(path)}:{found.line} imports {found.target}"
+
+
+def test_there_is_no_circle() -> None:
+    """Following imports never leads back to where it began."""
+    reaches = {path: {_module_of(found.target) for found in _imports(path)} - {None, path} for path in MODULES}
+    front_door = PACKAGE / "__init__.py"
+    while True:
+        leaves = {path for path, targets in reaches.items() if not (targets - {front_door}) & reaches.keys()}
+        if not leaves:
+            break
+        reaches = {path: targets for path, targets in reaches.items() if path not in leaves}
+    assert not reaches, f"in a circle: {sorted(map(_name, reaches))}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_third_party_packages_have_one_home(path: Path) -> None:
+    """Each package that could be exchanged one day is imported in one place."""
+    for found in _imports(path):
+        homes = HOMES.get(found.target.split(".")[0])
+        assert homes is None or _name(path).startswith(homes), f"{_name(path)}:{found.line} imports {found.target}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_only_commands_import_late(path: Path) -> None:
+    """Imports inside functions are for the command line, whose help has to come up at once."""
+    hidden = [found for found in _imports(path) if found.hidden]
+    assert not hidden or _room(path) == "cli", f"{_name(path)}: {hidden}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_sizes(path: Path) -> None:
+    """A file is up to 300 lines, a function up to 50 with up to 6 parameters; commands may have more options."""
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LONGEST_FILE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, f"{_name(path)} {node.name}"
+            parameters = [one.arg for one in [*node.args.args, *node.args.kwonlyargs] if one.arg not in ("self", "cls")]
+            assert len(parameters) <= MOST_PARAMETERS or _room(path) == "cli", f"{_name(path)} {node.name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_only_borders_catch_everything(path: Path) -> None:
+    """`except Exception` stands only where the outside begins."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ExceptHandler):
+            broad = node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
+            reraises = any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
+            assert not broad or reraises or _name(path) in BORDERS, f"{_name(path)}:{node.lineno}"
+
+
+def test_rooms_do_not_reexport() -> None:
+    """A room's `__init__` is empty: most import circles run through one that is not."""
+    filled = [path for path in MODULES if path.name == "__init__.py" and path.parent != PACKAGE and path.read_text()]
+    assert filled == []
+
+
+def test_every_module_has_its_tests() -> None:
+    """The tests of `data/labels.py` are in `test_data_labels.py`, and so for each module."""
+    wanted = {
+        f"test_{_name(path).removesuffix('.py').replace('/', '_')}.py" for path in MODULES if path.stem != "__init__"
+    }
+    absent = wanted - {path.name for path in (REPOSITORY / "tests").glob("test_*.py")}
+    assert absent == set()
+
+
+def test_public_names_are_the_promised_ones() -> None:
+    """The front door leads to these names and to no other."""
+    import forgeml
+
+    assert forgeml.__all__ == ["Classifier", "load_config", "train"]
+    assert all(
+        inspect.isclass(value) or inspect.isfunction(value) for value in map(forgeml.__getattr__, forgeml.__all__)
+    )

@@ -1,0 +1,62 @@
+"""What a person sees."""
+
+from __future__ import annotations
+
+import pytest
+
+from forgeml.cli import console
+from forgeml.cli.console import Watcher, clock, metrics_table
+from forgeml.records import Evaluation, Note, Progress, StepReport
+
+
+def _step(step: int, seconds: float = 0.5) -> StepReport:
+    return StepReport(step, 100, step / 100, 0.6931, 1e-4, 1.0, 32, seconds)
+
+
+def test_progress_shows_loss_speed_and_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is no terminal, a line from time to time says how far the run is."""
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0.0)
+    with Watcher() as tell:
+        tell(_step(1))
+        tell(_step(2))
+    assert "training       2/100  loss 0.6931  64 examples/s  0:49 left" in capsys.readouterr().err
+
+
+def test_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a terminal the same figures stand beside a bar that redraws itself."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "140")
+    with Watcher() as tell:
+        tell(_step(40))
+    said = capsys.readouterr().err
+    assert "━" in said
+    assert "40/100" in said
+    assert "64 examples/s" in said
+
+
+def test_texts_in_notes_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """Square brackets, as in slices and labels, come out as they went in."""
+    with Watcher() as tell:
+        tell(Note("data", "train[:10], classes [red], [/]"))
+        tell(Progress("tokenize", 1, 2))
+        tell(Evaluation("validation", 10, {"accuracy": 0.5}, 3, 0.25))
+    said = capsys.readouterr().err
+    assert "data           train[:10], classes [red], [/]" in said
+    assert "validation     step 3  epoch 0.25  accuracy 0.5000" in said
+
+
+def test_metrics_table_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    """The result is on stdout with a column for each split."""
+    metrics_table({"validation": {"accuracy": 0.5}, "test": {"accuracy": 0.25}})
+    said = capsys.readouterr()
+    assert "0.5000" in said.out
+    assert "0.2500" in said.out
+    assert said.err == ""
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.4, "0:00"), (61, "1:01"), (3725, "1:02:05")])
+def test_clock(seconds: float, shown: str) -> None:
+    """Durations are minutes and seconds, with hours where there are any."""
+    assert clock(seconds) == shown

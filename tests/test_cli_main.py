@@ -1,0 +1,185 @@
+"""The door: help, version, exit codes, and how errors look."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from ruamel.yaml import YAML
+
+from command import forgeml, run
+from conftest import REPOSITORY
+from forgeml.cli import main as door
+from forgeml.errors import (
+    ConfigError,
+    DataError,
+    ForgeError,
+    HubError,
+    MachineError,
+    ModelError,
+    Stopped,
+    TrainingError,
+)
+
+COMMANDS = ("train", "predict", "evaluate", "config")
+
+
+def test_help_names_every_command_with_an_example() -> None:
+    """`forgeml --help` lists each command and shows one use of each."""
+    answer = forgeml("--help")
+    assert answer.returncode == 0
+    listed = answer.stdout.split("Commands:")[1]
+    for command in COMMANDS:
+        assert f"forgeml {command} " in answer.stdout
+        assert f"\n  {command}" in listed
+
+
+def test_help_is_light() -> None:
+    """Help imports neither torch nor transformers, nor anything else that is slow."""
+    program = (
+        "import sys; from forgeml.cli.main import run; run(['--help']); "
+        "slow = {'torch', 'transformers', 'datasets', 'mlflow', 'numpy', 'pydantic', 'rich', 'sklearn'}; "
+        "print(sorted(slow & set(sys.modules)), file=sys.stderr)"
+    )
+    assert run(sys.executable, "-c", program).stderr.strip() == "[]"
+
+
+def test_no_arguments_show_the_help() -> None:
+    """`forgeml` alone is a question, not a mistake."""
+    assert forgeml().stdout == forgeml("--help").stdout
+
+
+def test_version() -> None:
+    """`forgeml --version` says which one this is."""
+    assert forgeml("--version").stdout == "forgeml 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["trian"], "Did you mean 'train'"),
+        (["predict"], "Missing argument"),
+        (["predict", "model"], "Missing argument"),
+        (["predict", "model", "text", "--jsno"], "--jsno"),
+        (["config", "--training.learnng_rate", "1"], "training.learning_rate"),
+    ],
+)
+def test_wrong_usage_is_told_with_a_fix(arguments: list[str], says: str) -> None:
+    """Usage that cannot be is exit code 2, two lines, no traceback."""
+    answer = forgeml(*arguments)
+    assert answer.returncode == 2
+    assert says in answer.stderr
+    assert "\n  fix: " in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert answer.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (ConfigError, 2),
+        (DataError, 3),
+        (ModelError, 4),
+        (MachineError, 5),
+        (HubError, 6),
+        (TrainingError, 7),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code(
+    kind: type[ForgeError], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The kinds and their codes are the promised ones, and the text is the same for all."""
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise kind.at("here", "this is wrong", "do that")
+
+    monkeypatch.setattr(door, "app", fail)
+    assert door.run(["train"]) == code
+    assert capsys.readouterr().err == "here: this is wrong\n  fix: do that\n"
+
+
+@pytest.mark.parametrize(("error", "code"), [(Stopped(signal.SIGINT), 130), (Stopped(signal.SIGTERM), 143)])
+def test_signals_have_the_codes_of_the_shell(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is 130, SIGTERM is 143."""
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(door, "app", fail)
+    assert door.run(["train"]) == code
+
+
+def test_bug_leaves_one_sentence_and_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What nobody foresaw is exit code 1; the traceback goes to a file that the message names."""
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise ZeroDivisionError("of all things")
+
+    monkeypatch.setattr(door, "app", fail)
+    assert door.run(["train"]) == 1
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    log = Path(said.rsplit(" ", 1)[1].strip())
+    assert "ZeroDivisionError: of all things" in log.read_text()
+    log.unlink()
+
+
+def test_reader_that_goes_away_is_no_error() -> None:
+    """A pipe that ends early, as of `head`, ends the command quietly."""
+    answer = run("bash", "-c", f"set -o pipefail; {sys.executable} -m forgeml config --schema | true")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+
+
+def test_locale_without_utf8(trained: Path) -> None:
+    """Under LC_ALL=C texts of any script go through."""
+    command = [
+        sys.executable,
+        "-m",
+        "forgeml",
+        "predict",
+        str(trained / "best_model"),
+        "schön 好",
+        "--json",
+    ]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "LC_ALL": "C"}, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.decode())["text"] == "schön 好"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_in_a_real_run(tiny_settings: dict[str, Any], tmp_path: Path, number: int, code: int) -> None:
+    """A signal in the middle of training ends it with the code, the best model so far kept and the run KILLED."""
+    settings = {
+        **tiny_settings,
+        "training": {**tiny_settings["training"], "num_epochs": 5000},
+        "logging": {"eval_interval": 5},
+        "output_dir": str(tmp_path),
+    }
+    with (tmp_path / "config.yaml").open("w") as file:
+        YAML(typ="safe").dump(settings, file)
+    with (tmp_path / "log").open("w") as log:
+        run = subprocess.Popen([sys.executable, str(REPOSITORY / "train.py")], stderr=log, cwd=tmp_path)
+    ends = time.monotonic() + 100
+    while "\nvalidation" not in (tmp_path / "log").read_text() and time.monotonic() < ends:
+        time.sleep(0.1)
+    run.send_signal(number)
+    assert run.wait(60) == code, (tmp_path / "log").read_text()
+    said = (tmp_path / "log").read_text()
+    assert "Traceback" not in said
+    assert "last_model" in said
+    assert (tmp_path / "last_model" / "model.safetensors").is_file()
+    assert not (tmp_path / "best_model").exists()
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (found,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    assert found.info.status == "KILLED"

@@ -1,0 +1,54 @@
+"""`forgeml train` and `python train.py`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from command import forgeml, run, train_py
+
+
+@pytest.fixture
+def config(tiny_settings: dict[str, Any], tmp_path: Path) -> Path:
+    """A file with the tiny settings; the run writes into the test's own folder."""
+    with (tmp_path / "config.yaml").open("w") as file:
+        YAML(typ="safe").dump(tiny_settings, file)
+    return tmp_path / "config.yaml"
+
+
+@pytest.mark.slow
+def test_train_py_is_the_same_as_forgeml_train(config: Path) -> None:
+    """Both end with exit code 0 and the same metrics; results on stdout, the story on stderr."""
+    one = train_py("--training.num_epochs", "1", "--json")
+    other = forgeml("train", "config.yaml", "--training.num_epochs=1", "--json")
+    assert (one.returncode, other.returncode) == (0, 0), one.stderr + other.stderr
+    assert json.loads(one.stdout)["metrics"] == json.loads(other.stdout)["metrics"]
+    for topic in ("configuration", "model", "data", "tokens", "validation", "result"):
+        assert f"\n{topic}" in "\n" + one.stderr
+
+
+@pytest.mark.slow
+def test_table_shows_validation_and_test(config: Path) -> None:
+    """Without `--json` the metrics are a table with a column for each split."""
+    answer = train_py("--training.num_epochs", "1")
+    assert answer.returncode == 0, answer.stderr
+    header = next(line for line in answer.stdout.splitlines() if "metric" in line)
+    assert header.index("validation") < header.index("test")
+    assert "accuracy" in answer.stdout
+
+
+def test_mistake_is_told_before_the_slow_imports(config: Path) -> None:
+    """A misspelt setting ends the command before torch is loaded and before anything is written."""
+    program = (
+        "import sys; from forgeml.cli.main import run; code = run(['train', '--training.sed', '1']); "
+        "print(code, 'torch' in sys.modules)"
+    )
+    answer = run(sys.executable, "-c", program)
+    assert answer.stdout == "2 False\n"
+    assert "did you mean --training.seed?" in answer.stderr
+    assert [file.name for file in config.parent.iterdir()] == ["config.yaml"]

@@ -1,0 +1,20 @@
+"""The short names that people write."""
+
+from __future__ import annotations
+
+import pytest
+
+from forgeml.hub_names import DATASETS, MODELS, known_dataset, model_repository
+
+
+@pytest.mark.parametrize("name", ["distilbert-base-uncased", "bert-base-uncased", "roberta-base", "albert-base-v2"])
+def test_short_model_names_stand_for_full_ones(name: str) -> None:
+    """The names that people write must lead to owner/name, and full names to themselves."""
+    assert model_repository(name).endswith(f"/{name}")
+    assert model_repository(MODELS[name]) == MODELS[name]
+
+
+def test_data_set_is_known_by_both_names() -> None:
+    """A short and a full name must know the same columns and subset; an unknown name has the usual ones."""
+    assert all(known_dataset(name) == known_dataset(known.repository) == known for name, known in DATASETS.items())
+    assert (known_dataset("a/b").text_column, known_dataset("a/b").label_column) == ("text", "label")

@@ -1,0 +1,97 @@
+"""From batches to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from forgeml.data.batches import collate, scoring_batches
+from forgeml.data.tokens import encode
+from forgeml.model.forward import batch_logits, predict_logits, softmax
+from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
+from forgeml.records import Batch, EncodedTexts
+
+TEXTS = ["good " * length for length in (1, 30, 5, 12, 90, 2, 60)]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> torch.nn.Module:
+    """A classifier for three classes, in evaluation mode."""
+    pretrained = fetch_pretrained(str(tiny_model), None)
+    torch.manual_seed(0)
+    return build_classifier(pretrained, ["a", "b", "c"], open_tokenizer(pretrained)).eval()
+
+
+@pytest.fixture(scope="module")
+def encoded(tiny_model: Path) -> EncodedTexts:
+    """Texts of very different lengths."""
+    return encode(open_tokenizer(fetch_pretrained(str(tiny_model), None)), TEXTS, 64)
+
+
+def batches(encoded: EncodedTexts, *groups: list[int]) -> Iterator[Batch]:
+    """Batches of the texts with these numbers."""
+    return (collate(encoded, np.array(group)) for group in groups)
+
+
+def test_logits_are_fp32_of_the_batch(model: torch.nn.Module, encoded: EncodedTexts) -> None:
+    """One row a text, one column a class, in fp32 even if the model computes in less."""
+    (batch,) = batches(encoded, [2, 0])
+    assert batch_logits(model, batch, "cpu").shape == (2, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert batch_logits(model, batch, "cpu").dtype == torch.float32
+
+
+def test_order_of_the_texts_is_kept(model: torch.nn.Module, encoded: EncodedTexts) -> None:
+    """Whatever the batches and their order, row i belongs to text i, with the same numbers to 1e-5."""
+    alone = predict_logits(model, batches(encoded, *([i] for i in range(7))), "cpu")
+    for plan in ([[6, 0, 3], [1], [5, 4, 2]], [[0, 1, 2, 3, 4, 5, 6]], [[4, 2, 0, 6, 5, 3, 1]]):
+        np.testing.assert_allclose(predict_logits(model, batches(encoded, *plan), "cpu"), alone, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(predict_logits(model, scoring_batches(encoded, 2), "cpu"), alone, rtol=0, atol=1e-5)
+    assert len(np.unique(alone[:, 0])) == len(TEXTS) - 1  # two are cut to the same 64 tokens
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_mode_is_left_as_it_was(model: torch.nn.Module, encoded: EncodedTexts, training: bool) -> None:
+    """Dropout is off while predicting, and the mode is restored, also after an error."""
+    model.train(training)
+    first, second = (predict_logits(model, batches(encoded, [0, 1]), "cpu") for _ in range(2))
+    assert np.array_equal(first, second)
+    assert model.training == training
+    with pytest.raises(IndexError):
+        predict_logits(model, batches(encoded, [0], [99]), "cpu")
+    assert model.training == training
+    model.eval()
+
+
+def test_no_gradients_are_kept(model: torch.nn.Module, encoded: EncodedTexts) -> None:
+    """Predicting leaves no gradients behind."""
+    predict_logits(model, batches(encoded, [0]), "cpu")
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_no_batches_give_no_rows(model: torch.nn.Module) -> None:
+    """Without any text the answer is empty."""
+    assert predict_logits(model, [], "cpu").shape == (0, 0)
+
+
+def test_progress_counts_texts(model: torch.nn.Module, encoded: EncodedTexts) -> None:
+    """After each batch the number of texts done so far is told."""
+    told: list[int] = []
+    predict_logits(model, batches(encoded, [0, 1, 2], [3], [4, 5, 6]), "cpu", told.append)
+    assert told == [3, 4, 7]
+
+
+def test_softmax_gives_probabilities() -> None:
+    """Rows sum to 1 and large logits do not overflow."""
+    probabilities = softmax(np.array([[0.0, 0.0], [1000.0, 0.0], [-1000.0, -1001.0]], np.float32))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(probabilities[:, 0], [0.5, 1.0, 1 / (1 + np.exp(-1.0))])
+
+
+def test_softmax_of_nothing_is_nothing() -> None:
+    """No texts, no probabilities, no error."""
+    assert softmax(np.zeros((0, 3), np.float32)).shape == (0, 3)
