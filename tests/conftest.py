@@ -1,4 +1,4 @@
-"""What the tests share: a home of their own, no network, a tiny model, tiny data, and one classifier trained on them."""
+"""What the tests share: a home of their own, no network, a tiny model and data, and one classifier trained on them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ for inherited in ("HF_HOME", "HF_HUB_CACHE", "HF_TOKEN", "XDG_CACHE_HOME", "MLFL
     os.environ.pop(inherited, None)
 
 import pytest
+
 from tiny import write_reviews, write_tiny_bert
 
 REPOSITORY = Path(__file__).parents[1]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "src" / "forgeml"
@@ -35,6 +36,9 @@ HOMES = {
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 300, 50, 6
 BORDERS = {"cli/main.py", "training/tracking.py"}
 """The only modules that may catch every Exception: towards the user, and towards MLflow."""
+
+DOORS = (PACKAGE / "__init__.py", PACKAGE / "__main__.py")
+"""They stand in front of the house and lead to every floor."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -97,7 +101,7 @@ def _room(path: Path) -> str:
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_imports_point_down(path: Path) -> None:
     """A room imports itself and the floors below it, never a neighbour and never upwards."""
-    if path == PACKAGE / "__init__.py":
+    if path in DOORS:
         return
     for found in _imports(path):
         target = _module_of(found.target)
@@ -165,7 +169,9 @@ def test_rooms_do_not_reexport() -> None:
 def test_every_module_has_its_tests() -> None:
     """The tests of `data/labels.py` are in `test_data_labels.py`, and so for each module."""
     wanted = {
-        f"test_{_name(path).removesuffix('.py').replace('/', '_')}.py" for path in MODULES if path.stem != "__init__"
+        f"test_{_name(path).removesuffix('.py').replace('/', '_')}.py"
+        for path in MODULES
+        if not path.stem.startswith("__")
     }
     absent = wanted - {path.name for path in (REPOSITORY / "tests").glob("test_*.py")}
     assert absent == set()

@@ -49,7 +49,9 @@ def test_texts_and_labels_come_as_written(suffix: str, gzipped: bool, tmp_path: 
     assert read_file(path).to_pydict() == expected
 
 
-@pytest.mark.parametrize("content", [b"\xef\xbb\xbftext,label\na,b\n", b"text,label\r\na,b\r\n", b"\n\ntext,label\na,b"])
+@pytest.mark.parametrize(
+    "content", [b"\xef\xbb\xbftext,label\na,b\n", b"text,label\r\na,b\r\n", b"\n\ntext,label\na,b"]
+)
 def test_marks_of_other_editors_are_no_part_of_the_data(content: bytes, tmp_path: Path) -> None:
     """A byte order mark, Windows line ends and blank lines on top do not show."""
     (tmp_path / "data.CSV").write_bytes(content)
@@ -117,7 +119,15 @@ def test_missing_file_names_its_neighbours(tmp_path: Path) -> None:
     assert "others.jsonl, reviews.csv" in problem.fix
 
 
-ODD_PLACES = ("no/such/folder/", "~nobody/data.csv", "x" * 5000 + ".csv", "a\0b.csv", "owner/name/", "./", "https://a/b")
+ODD_PLACES = (
+    "no/such/folder/",
+    "~nobody/data.csv",
+    "x" * 5000 + ".csv",
+    "a\0b.csv",
+    "owner/name/",
+    "./",
+    "https://a/b",
+)
 
 
 @pytest.mark.parametrize("dataset", ODD_PLACES, ids=lambda dataset: dataset[:10].replace("\0", "NUL"))
@@ -136,6 +146,8 @@ def test_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 CUT = gzip.compress(os.urandom(3000).hex().encode())
 DAMAGED = CUT[:40] + bytes(40) + CUT[80:]
+# Reading goes on to the end to find the place of the byte, and there the sum does not fit.
+DAMAGED_AND_LATIN = gzip.compress("text,label\nmañana,y\n".encode("latin-1"))[:-8] + bytes(8)
 ODD_FILES = {
     "empty.csv": (b"", "no rows"),
     "header.csv": (b"text,label\n", "no rows"),
@@ -152,6 +164,7 @@ ODD_FILES = {
     "small.csv": (CUT, "gzip"),
     "cut.csv.gz": (CUT[:-500], "end early"),
     "damaged.csv.gz": (DAMAGED, "damaged"),
+    "damaged too.csv.gz": (DAMAGED_AND_LATIN, ""),
     "plain.csv.gz": (b"text,label\na,b\n", "gzip"),
     "sheet.xlsx": (b"PK", "not a known kind"),
     "semicolons.csv": (b"text;label\na;b\n", "semicolons"),

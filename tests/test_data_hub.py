@@ -21,14 +21,14 @@ from tiny import (
 pytestmark = pytest.mark.slow
 
 IMDB, TWEETS, AMAZON = "stanfordnlp/imdb", "cardiffnlp/tweet_eval", "fancyzhx/amazon_polarity"
-FORBIDDEN_PAGE = b"<html><body>Please log in to the network of this hotel.</body></html>"
+LOGIN_PAGE = b"<html><body>Please log in to the network of this hotel.</body></html>"
 
 READS = {
     "imdb": ["imdb"],
     "imdb again": [IMDB],
     "old name": ["reviews"],
     "tweets": ["tweet_eval"],
-    "irony": ["tweet_eval", "irony"],
+    "ironic tweets": ["tweet_eval", "irony"],
     "amazon": ["amazon_polarity"],
 }
 FAILS = {
@@ -50,6 +50,7 @@ FAILS = {
     "not a table": ["someone/garbage"],
 }
 HICCUPS = {"503 once": ["someone/hiccup"]}
+BOTH = {subset: ["someone/subsets", subset] for subset in ("irony", "sentiment")}
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
         commits = {name: hub.commit("datasets", name) for name in (IMDB, TWEETS, AMAZON)}
         # What a killed process leaves: a folder that is being prepared, with half a file in it.
         _leave_unfinished(home, commits[IMDB])
-        online = run_outcomes(hub, home, "dataset", {**READS, **FAILS, **HICCUPS})
+        online = run_outcomes(hub, home, "dataset", {**READS, **FAILS, **HICCUPS, **BOTH})
         # The same of a later commit, which must not be taken for the newest copy.
         _leave_unfinished(home, "f" * 40)
         hub.down()
@@ -101,7 +102,7 @@ def _publish(hub: LocalHub, folder: Path) -> None:
         "someone/limited": (429, {"Retry-After": "7"}),
         "GET /datasets/someone/body/resolve": (503, {}),
         "GET /datasets/someone/file/resolve": (404, {"X-Error-Code": "EntryNotFound"}),
-        "someone/portal": (200, {"Content-Type": "text/html"}, FORBIDDEN_PAGE),
+        "someone/portal": (200, {"Content-Type": "text/html"}, LOGIN_PAGE),
     }
     hub.hiccups |= {
         "GET /api/datasets/someone/hiccup": (503, {}),
@@ -144,7 +145,7 @@ def test_copy_is_fetched_once(outcomes: Outcomes) -> None:
 def test_known_data_sets_need_no_subset_or_column(outcomes: Outcomes) -> None:
     """The table must choose the sentiment tweets and the text column of the Amazon reviews; a subset given wins."""
     assert outcomes.online["tweets"]["class_names"] == {"label": ["negative", "neutral", "positive"]}
-    assert outcomes.online["irony"]["class_names"] == {"label": ["non_irony", "irony"]}
+    assert outcomes.online["ironic tweets"]["class_names"] == {"label": ["non_irony", "irony"]}
     assert outcomes.online["amazon"]["text_column"] == "content"
 
 
@@ -176,8 +177,13 @@ def test_brief_trouble_is_sat_out(outcomes: Outcomes) -> None:
         ("missing", "HubError", "someone/nothing is neither on the hub nor a local file", "HF_TOKEN"),
         ("one word", "HubError", "imbd is neither on the hub", "did you mean imdb?"),
         ("unknown word", "HubError", "qwertyuiop is neither", "write owner/name"),
-        ("gated", "HubError", "someone/gated is gated", "set HF_TOKEN to a token that has access (it is not set)"),
-        ("bad token", "HubError", "401", "HF_TOKEN"),
+        (
+            "gated",
+            "HubError",
+            "someone/gated is gated",
+            "ask for it on its page, set HF_TOKEN to a token that has access (it is not set)",
+        ),
+        ("bad token", "HubError", "answered 401", "set HF_TOKEN to a valid one"),
         ("spaces", "HubError", "'my own reviews' is no name", "write owner/name"),
         ("address", "HubError", "is no name that the hub could have", "write stanfordnlp/imdb"),
         ("wrong subset", "DataError", "no subset 'sentimnt'", "did you mean sentiment?"),
@@ -230,3 +236,15 @@ def test_unfinished_copy_of_a_killed_run_does_no_harm(outcomes: Outcomes) -> Non
     """Half a copy must be finished online, and never be taken for a whole one without the hub."""
     assert outcomes.online["imdb"]["fetched"]
     assert outcomes.offline["imdb"]["revision"] == outcomes.down["imdb"]["revision"] == outcomes.commits[IMDB]
+
+
+def test_cached_subsets_are_not_guessed_from(outcomes: Outcomes) -> None:
+    """Offline, with several subsets in the cache and none chosen, the choice must be asked for."""
+    error = outcomes.offline["several"]
+    assert (error["error"], error["where"]) == ("DataError", "data.subset")
+    assert "the cache has irony, sentiment" in error["what"]
+
+
+def test_libraries_keep_quiet(outcomes: Outcomes) -> None:
+    """With and without trouble, nothing but ForgeML's own words must come out where stderr is no terminal."""
+    assert [run["stderr"]["text"] for run in (outcomes.online, outcomes.down, outcomes.offline)] == ["", "", ""]

@@ -187,8 +187,7 @@ def test_all_four_models_train_by_their_short_names(hub: LocalHub, home: Path, t
 
 def test_early_configuration_still_runs(hub: LocalHub, home: Path, tmp_path: Path) -> None:
     """The words of an early ForgeML must work: fp16 falls back with a note, ./mlruns holds the store."""
-    settings = {**SMALL, "training.warmup_steps": "1"}
-    run = train_py(hub, home, tmp_path, "configs/early.yaml", settings)
+    run = train_py(hub, home, tmp_path, "configs/early.yaml", SMALL)
     assert run.manifest["model"]["name"] == "google-bert/bert-base-uncased"
     assert run.manifest["runtime"]["precision"] != "fp16"
     assert "fp16" in run.line("machine")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forgeml.hub_names import DATASETS, MODELS, known_dataset, model_repository
+from forgeml.hub_names import DATASETS, MODELS, known_dataset, model_repository, name_in_address
 
 
 @pytest.mark.parametrize("name", ["distilbert-base-uncased", "bert-base-uncased", "roberta-base", "albert-base-v2"])
@@ -18,3 +18,18 @@ def test_data_set_is_known_by_both_names() -> None:
     """A short and a full name must know the same columns and subset; an unknown name has the usual ones."""
     assert all(known_dataset(name) == known_dataset(known.repository) == known for name, known in DATASETS.items())
     assert (known_dataset("a/b").text_column, known_dataset("a/b").label_column) == ("text", "label")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("https://hub.example/datasets/stanfordnlp/imdb", "stanfordnlp/imdb"),
+        ("https://hub.example/datasets/stanfordnlp/imdb/tree/main/plain_text", "stanfordnlp/imdb"),
+        ("https://hub.example/FacebookAI/roberta-base?library=transformers", "FacebookAI/roberta-base"),
+        ("hub.example", None),
+        ("my model", None),
+    ],
+)
+def test_name_is_found_in_an_address(text: str, name: str | None) -> None:
+    """The name must be found in what people copy from a browser, and nowhere else."""
+    assert name_in_address(text) == name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ FAILS = {
     "429": ["someone/limited"],
     "portal": ["someone/portal"],
     "hiccup": ["someone/hiccup"],
+    "flipped once": ["someone/flipped"],
+    "flipped": ["someone/flips"],
 }
 
 
@@ -64,7 +67,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
 
 def _publish(hub: LocalHub, folder: Path) -> str:
     model = write_tiny_bert(folder / "model")
-    for name in ("gated", "broken", "body", "limited", "portal", "hiccup", "partly"):
+    for name in ("gated", "broken", "body", "limited", "portal", "hiccup", "partly", "flipped", "flips"):
         hub.add_model(f"someone/{name}", model)
     pickled = folder / "pickled"
     shutil.copytree(model, pickled)
@@ -78,6 +81,10 @@ def _publish(hub: LocalHub, folder: Path) -> str:
         "someone/portal": (200, {"Content-Type": "text/html"}, b"<html>Please log in</html>"),
     }
     hub.hiccups |= {"GET /api/models/someone/hiccup": (503, {}), "GET /someone/hiccup/resolve": (503, {})}
+    weights = f"/resolve/{hub.commit('models', 'someone/flips')}/model.safetensors"
+    wrong = (200, {}, bytes((model / "model.safetensors").stat().st_size))
+    hub.hiccups[f"GET /someone/flipped{weights}"] = wrong
+    hub.faults[f"GET /someone/flips{weights}"] = wrong
     return hub.add_model(FULL, model)
 
 
@@ -134,6 +141,17 @@ def test_trouble_is_told_in_plain_words(
 
 
 @pytest.mark.slow
+def test_wrong_bytes_are_not_kept(outcomes: Outcomes) -> None:
+    """Weights of the right length but with wrong bytes must be fetched again, and never stay in the cache."""
+    once, always = outcomes.online["flipped once"], outcomes.online["flipped"]
+    weights = Path(once["folder"]) / "model.safetensors"
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == weights.resolve().name
+    assert always["exit_code"] == 6
+    assert "model.safetensors of someone/flips came twice with another SHA-256" in always["what"]
+    assert not list(weights.parents[3].glob("models--someone--flips/snapshots/*/model.safetensors"))
+
+
+@pytest.mark.slow
 def test_hub_that_is_away_is_named(outcomes: Outcomes) -> None:
     """Down or offline, an uncached model must fail at once with what to look at."""
     down, offline = outcomes.down["uncached"], outcomes.offline["uncached"]
@@ -143,6 +161,12 @@ def test_hub_that_is_away_is_named(outcomes: Outcomes) -> None:
     assert str(Path("home") / "hub") in offline["what"]
     assert "HF_HUB_OFFLINE=1" in offline["what"]
     assert max(down["seconds"], offline["seconds"]) < 5
+
+
+@pytest.mark.slow
+def test_libraries_keep_quiet(outcomes: Outcomes) -> None:
+    """With and without trouble, nothing but ForgeML's own words must come out where stderr is no terminal."""
+    assert [run["stderr"]["text"] for run in (outcomes.online, outcomes.down, outcomes.offline)] == ["", "", ""]
 
 
 @pytest.mark.slow

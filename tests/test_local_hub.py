@@ -139,6 +139,21 @@ def test_fault_hits_what_it_names(hub: LocalHub) -> None:
     assert ask(hub, "/someone/tiny-bert/resolve/main/config.json", method="HEAD").status == 200
 
 
+def test_hiccup_hits_once(hub: LocalHub) -> None:
+    """A hiccup must answer one request, with its body, and then be over; faults stay."""
+    hub.hiccups["/api/models/someone/tiny-bert"] = (200, {}, b"please log in")
+    assert ask(hub, "/api/models/someone/tiny-bert").read() == b"please log in"
+    assert json.load(ask(hub, "/api/models/someone/tiny-bert"))["id"] == "someone/tiny-bert"
+
+
+def test_branches_are_listed(hub: LocalHub) -> None:
+    """The one branch must be told with its commit."""
+    refs = json.load(ask(hub, "/api/models/someone/tiny-bert/refs"))
+    assert [(ref["name"], ref["targetCommit"]) for ref in refs["branches"]] == [
+        ("main", hub.commit("models", "someone/tiny-bert"))
+    ]
+
+
 def test_hub_goes_down_and_comes_back(hub: LocalHub) -> None:
     """A hub that is down must refuse connections, and must come back under the same address."""
     hub.down()

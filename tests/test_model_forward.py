@@ -23,7 +23,10 @@ def model(tiny_model: Path) -> torch.nn.Module:
     """A classifier for three classes, in evaluation mode."""
     pretrained = fetch_pretrained(str(tiny_model), None)
     torch.manual_seed(0)
-    return build_classifier(pretrained, ["a", "b", "c"], open_tokenizer(pretrained)).eval()
+    model = build_classifier(pretrained, ["a", "b", "c"], open_tokenizer(pretrained)).eval()
+    # A head so steep that different texts have clearly different logits.
+    torch.nn.init.normal_(model.classifier.weight, std=20)
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +49,12 @@ def test_logits_are_fp32_of_the_batch(model: torch.nn.Module, encoded: EncodedTe
 
 
 def test_order_of_the_texts_is_kept(model: torch.nn.Module, encoded: EncodedTexts) -> None:
-    """Whatever the batches and their order, row i belongs to text i, with the same numbers to 1e-5."""
+    """Whatever the batches and their order, row i belongs to text i, with the same numbers."""
     alone = predict_logits(model, batches(encoded, *([i] for i in range(7))), "cpu")
     for plan in ([[6, 0, 3], [1], [5, 4, 2]], [[0, 1, 2, 3, 4, 5, 6]], [[4, 2, 0, 6, 5, 3, 1]]):
-        np.testing.assert_allclose(predict_logits(model, batches(encoded, *plan), "cpu"), alone, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(predict_logits(model, scoring_batches(encoded, 2), "cpu"), alone, rtol=0, atol=1e-5)
-    assert len(np.unique(alone[:, 0])) == len(TEXTS) - 1  # two are cut to the same 64 tokens
+        np.testing.assert_allclose(predict_logits(model, batches(encoded, *plan), "cpu"), alone, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(predict_logits(model, scoring_batches(encoded, 2), "cpu"), alone, rtol=0, atol=1e-4)
+    assert np.diff(np.sort(alone[:, 0])).min() > 1e-3
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +12,14 @@ import pandas as pd
 import pytest
 from mlflow.entities import Run
 
+from forgeml import Classifier
 from forgeml.config.loading import flatten
 from forgeml.config.schema import Config, MlflowConfig
 from forgeml.errors import Stopped
 from forgeml.records import Event, Note
 from forgeml.training.tracking import Tracker, store_uri
 from forgeml.training.train import train
-
-SERVE_SECONDS = 90
+from servers import free_port, mlflow_command
 
 
 def _only_run(uri: str) -> Run:
@@ -81,9 +74,7 @@ def test_status_is_right_however_the_run_ends(tmp_path: Path, error: BaseExcepti
 
 def test_unreachable_server_costs_a_warning_and_no_run(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
     """With nobody at the address the training ends as always; the reason is told once."""
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{reserved.getsockname()[1]}"
+    address = f"http://127.0.0.1:{free_port()}"
     events: list[Event] = []
     settings = {**tiny_settings, "mlflow": {"tracking_uri": address}, "output_dir": str(tmp_path)}
     result = train(Config.model_validate(settings), events.append)
@@ -119,67 +110,43 @@ def test_run_inside_a_run_of_the_caller(tmp_path: Path) -> None:
     assert _only_run(theirs).info.run_id != _only_run(ours).info.run_id
 
 
-@pytest.fixture
-def served(trained: Path) -> Iterator[str]:
-    """Address of `mlflow models serve` over the logged model."""
+@pytest.mark.slow
+def test_mlflow_serves_the_logged_model(trained: Path, tmp_path: Path) -> None:
+    """`mlflow models serve` answers over HTTP with the labels and scores of the classifier."""
+    texts = ["a good film", "a bad film"]
+    payloads = ({"inputs": texts}, {"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}})
+    expected = Classifier.from_pretrained(trained / "best_model").predict(texts)
     (model_file,) = (trained / "mlruns").rglob("MLmodel")
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "models",
-        "serve",
-        "-m",
-        str(model_file.parent),
-        "--env-manager",
-        "local",
-    ]
-    # The command starts its web server by name, in a process of its own.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    with (trained.parent / "serve.log").open("w") as log:
-        server = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "PATH": path},
-            start_new_session=True,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(f"{address}/ping", trained.parent / "serve.log")
-        yield address
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
-
-
-def _wait_for(address: str, log: Path) -> None:
-    ends = time.monotonic() + SERVE_SECONDS
-    while time.monotonic() < ends:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-        except OSError:
-            time.sleep(0.5)
-        else:
-            return
-    pytest.fail(f"{address} did not come up in {SERVE_SECONDS} s: {log.read_text()[-2000:]}")
+    serve = ("models", "serve", "-m", str(model_file.parent), "--env-manager", "local")
+    with mlflow_command(*serve, health="/ping", folder=tmp_path) as address:
+        for payload in payloads:
+            request = urllib.request.Request(
+                f"{address}/invocations", json.dumps(payload).encode(), {"Content-Type": "application/json"}
+            )
+            with urllib.request.urlopen(request, timeout=30) as response:
+                answers = json.load(response)["predictions"]
+            assert [answer["label"] for answer in answers] == [own.label for own in expected]
+            assert [answer["score"] for answer in answers] == pytest.approx([own.score for own in expected], abs=1e-5)
 
 
 @pytest.mark.slow
-def test_mlflow_serves_the_logged_model(served: str, trained: Path) -> None:
-    """`mlflow models serve` answers over HTTP with the labels and scores of the classifier."""
-    from forgeml import Classifier
-
-    texts = ["a good film", "a bad film"]
-    for payload in ({"inputs": texts}, {"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}}):
-        request = urllib.request.Request(
-            f"{served}/invocations", json.dumps(payload).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            answers = json.load(response)["predictions"]
-        for answer, own in zip(answers, Classifier.from_pretrained(trained / "best_model").predict(texts), strict=True):
-            assert answer["label"] == own.label
-            assert answer["score"] == pytest.approx(own.score, abs=1e-5)
+def test_run_on_a_server(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """With a server's address as the store, settings, metrics and the model arrive there."""
+    store = (
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path}/server.db",
+        "--artifacts-destination",
+        str(tmp_path / "files"),
+    )
+    with mlflow_command("server", "--workers", "1", *store, health="/health", folder=tmp_path) as address:
+        named = {"tracking_uri": address, "experiment_name": "reviews", "run_name": "first"}
+        train(Config.model_validate({**tiny_settings, "mlflow": named, "output_dir": str(tmp_path / "out")}))
+        client = mlflow.MlflowClient(address)
+        experiment = client.get_experiment_by_name("reviews")
+        assert experiment is not None
+        (run,) = client.search_runs([experiment.experiment_id])
+        (model,) = client.search_logged_models([experiment.experiment_id])
+    assert (run.info.run_name, run.info.status) == ("first", "FINISHED")
+    assert run.data.params["training.learning_rate"] == "0.003"
+    assert model.source_run_id == run.info.run_id
+    assert [file.name for file in (tmp_path / "files").rglob("model.safetensors")] == ["model.safetensors"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -56,3 +57,9 @@ def known_dataset(name: str) -> KnownDataset:
     """What is known of a data set, by its short or its full name."""
     by_repository = {known.repository: known for known in DATASETS.values()}
     return DATASETS.get(name) or by_repository.get(name) or KnownDataset(name)
+
+
+def name_in_address(text: str) -> str | None:
+    """The owner/name in the address of a page on the hub; None when the text is no such address."""
+    found = re.search(r"://[^/]+/(?:datasets/)?([\w.-]+/[\w.-]+)", text)
+    return found[1] if found else None

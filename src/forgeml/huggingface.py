@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
@@ -28,7 +29,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
 from forgeml.errors import ForgeError, HubError, MachineError, nearest
-from forgeml.hub_names import DATASETS, MODELS
+from forgeml.hub_names import DATASETS, MODELS, name_in_address
 
 Result = TypeVar("Result")
 
@@ -105,7 +106,7 @@ def fetch_model_files(repository: str, revision: str | None, patterns: Sequence[
         found = look_up(asked)
         with hub_errors(asked):
             before = _cached_files({**wanted, "repo_id": repository, "revision": found.commit})
-            folder = Path(patiently(lambda: huggingface_hub.snapshot_download(repository, **wanted)))
+            folder = _download(asked, wanted, before)
         return folder, before != set(folder.iterdir())
     except HubAwayError as away:
         return _cached_model(asked, wanted, away), False
@@ -116,6 +117,29 @@ def _cached_files(wanted: dict[str, Any]) -> set[Path]:
         return set(Path(huggingface_hub.snapshot_download(local_files_only=True, **wanted)).iterdir())
     except LocalEntryNotFoundError:
         return set()
+
+
+def _download(asked: Asked, wanted: dict[str, Any], before: set[Path]) -> Path:
+    """Fetch what is absent; the client does not compare it with what the hub announced, so that is done here."""
+    for _ in range(2):
+        folder = Path(patiently(lambda: huggingface_hub.snapshot_download(asked.name, **wanted)))
+        damaged = [file for file in set(folder.iterdir()) - before if not _is_as_announced(file)]
+        if not damaged:
+            return folder
+        for file in damaged:
+            file.resolve().unlink()
+            file.unlink()
+    what = f"{damaged[0].name} of {asked.name} came twice with another SHA-256 than the hub announced"
+    raise HubError.at(asked.setting, what, "try another network, or a proxy that passes files on as they are")
+
+
+def _is_as_announced(file: Path) -> bool:
+    """Whether a large file has the SHA-256 that it is stored under; small ones are stored under other hashes."""
+    stored = file.resolve()
+    if not re.fullmatch("[0-9a-f]{64}", stored.name):
+        return True
+    with stored.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest() == stored.name
 
 
 def _cached_model(asked: Asked, wanted: dict[str, Any], away: HubAwayError) -> Path:
@@ -203,14 +227,17 @@ def _in_words(asked: Asked, error: BaseException) -> ForgeError:
     name, setting = asked.name, asked.setting
     match error:
         case GatedRepoError():
-            return HubError.at(setting, f"{name} is gated: its owner grants access on request", _token_fix())
+            return HubError.at(
+                setting, f"{name} is gated: its owner grants access on request", _token_fix("ask for it on its page")
+            )
         case RepositoryNotFoundError():
             return HubError.at(setting, f"{name} is neither on the hub nor a local file or folder", _name_fix(asked))
         case RevisionNotFoundError():
             setting = setting.replace(".name", ".revision")
             return HubError.at(setting, f"{name} has no revision {asked.revision!r}", _revision_fix(asked))
         case HFValidationError() | HfUriError():
-            return HubError.at(setting, f"{name!r} is no name that the hub could have", _spelling_fix(name))
+            fix = f"write {name_in_address(name) or 'owner/name, or the path of a local file or folder'}"
+            return HubError.at(setting, f"{name!r} is no name that the hub could have", fix)
         case FileMetadataError():
             what = f"what answers at {constants.ENDPOINT} is not a model hub"
             return HubAwayError.at(setting, what, "check HF_ENDPOINT; a network may also ask for a login in a browser")
@@ -229,7 +256,9 @@ def _refused(asked: Asked, error: HfHubHTTPError) -> HubError:
     status = status_of(error)
     what = f"the hub at {constants.ENDPOINT} answered {status} for {asked.name}"
     if status == 401:
-        return HubError.at(asked.setting, f"{what}: it does not accept the token", _token_fix())
+        return HubError.at(
+            asked.setting, f"{what}: it does not accept the token", "set HF_TOKEN to a valid one, or unset it"
+        )
     if status == 403:
         return HubError.at(asked.setting, f"{what}: it does not allow it", _token_fix())
     if status not in PASSING:
@@ -255,9 +284,9 @@ def _name_fix(asked: Asked) -> str:
     return f"check the spelling; {owner}{_token_fix()}"
 
 
-def _token_fix() -> str:
+def _token_fix(first: str = "if it is private or gated") -> str:
     token = "set" if os.environ.get("HF_TOKEN") or Path(constants.HF_TOKEN_PATH).exists() else "not set"
-    return f"if it is private or gated, set HF_TOKEN to a token that has access (it is {token})"
+    return f"{first}, set HF_TOKEN to a token that has access (it is {token})"
 
 
 def _revision_fix(asked: Asked) -> str:
@@ -268,8 +297,3 @@ def _revision_fix(asked: Asked) -> str:
     names = [ref.name for ref in (*refs.branches, *refs.tags)]
     close = nearest(asked.revision or "", names)
     return f"did you mean {close}? it has {', '.join(names)}" if close else f"name one that it has: {', '.join(names)}"
-
-
-def _spelling_fix(name: str) -> str:
-    address = re.search(r"://[^/]+/(?:datasets/)?([\w.-]+/[\w.-]+)", name)
-    return f"write {address[1]}" if address else "write owner/name, or the path of a local file or folder"

@@ -6,6 +6,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from io import BufferedReader, TextIOWrapper
 from itertools import islice
@@ -74,18 +75,13 @@ def read_file(path: Path) -> pa.Table:
     if read_records is None:
         known = ", ".join(READERS)
         raise DataError.at(str(path), "not a known kind of data file", f"use one of {known}, also with .gz")
-    try:
+    with _reading_errors(path):
         _check_first_bytes(path)
-        with _open(path) as lines:
-            table = _as_table(path, _without_problems(read_records(path, lines)))
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path) from error
-    except (EOFError, zlib.error) as error:
-        what = "the compressed data end early" if isinstance(error, EOFError) else f"damaged: {error}"
-        raise DataError.at(str(path), what, "copy or download the file again") from error
-    except OSError as error:
-        what = f"cannot be read: {error.strerror or error}"
-        raise DataError.at(str(path), what, "check the file and its rights") from error
+        try:
+            with _open(path) as lines:
+                table = _as_table(path, _without_problems(read_records(path, lines)))
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path) from error
     if not len(table):
         raise DataError.at(str(path), "no rows", "give a file with at least a few labelled texts of every class")
     return table
@@ -173,6 +169,19 @@ def _open_bytes(path: Path) -> gzip.GzipFile | BufferedReader:
 
 def _open(path: Path) -> TextIOWrapper:
     return TextIOWrapper(_open_bytes(path), encoding="utf-8-sig", newline="")
+
+
+@contextmanager
+def _reading_errors(path: Path) -> Iterator[None]:
+    """What the system and the decompression raise, as a DataError."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        what = "the compressed data end early" if isinstance(error, EOFError) else f"damaged, or not gzip: {error}"
+        raise DataError.at(str(path), what, "copy or download the file again") from error
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        raise DataError.at(str(path), what, "check the file and its rights") from error
 
 
 def _check_first_bytes(path: Path) -> None:

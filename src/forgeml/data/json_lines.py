@@ -75,7 +75,7 @@ def _decoded(line: str) -> tuple[Any, str | None]:
         row = DECODER.decode(line)
     except json.JSONDecodeError as error:
         return None, f"not JSON: {error.msg} (column {error.colno})"
-    except _NotANumber as error:
+    except _NotANumberError as error:
         return None, f"not JSON: {error} is no number there"
     except RecursionError:
         return None, "nested too deeply"
@@ -87,12 +87,12 @@ def _decoded(line: str) -> tuple[Any, str | None]:
     return row, None if row else "an empty object"
 
 
-class _NotANumber(ValueError):
+class _NotANumberError(ValueError):
     """NaN or an infinity, which Python's decoder takes and JSON does not have."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise _NotANumber(name)
+    raise _NotANumberError(name)
 
 
 DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

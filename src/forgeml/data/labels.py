@@ -15,6 +15,8 @@ UNLABELLED_ID = -1
 """What hub data sets put where there is no label."""
 MOST_SHOWN = 8
 MOST_CHARACTERS_SHOWN = 60
+MANY_CLASSES = 20
+"""More, and hardly one of them twice, are taken for texts; so are fewer if every row has its own."""
 LONG_LABEL = 100
 """Characters; labels that are longer on average are taken for texts."""
 DIGITS_OF_INT64 = 18
@@ -59,8 +61,8 @@ def fit(words: pa.ChunkedArray, where: str) -> tuple[str, ...]:
     """
     counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(words.drop_null()).to_pylist()}
     names, rows = list(counts), sum(counts.values())
-    long = sum(map(len, names)) > LONG_LABEL * len(names)
-    if (len(names) > 2 and len(names) > rows / 2) or long:
+    hardly_twice = len(names) > min(MANY_CLASSES, rows - 1) and len(names) > max(2, rows / 2)
+    if hardly_twice or sum(map(len, names)) > LONG_LABEL * len(names):
         what = f"{len(names):,} different labels in {rows:,} rows, such as {shown(names[:2])}"
         fix = "check data.text_column and data.label_column: is the text in the label column?"
         raise DataError.at(where, what, fix)

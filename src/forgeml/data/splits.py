@@ -234,7 +234,7 @@ def _refuse_one_class(source: Source, columns: _Columns, train: _Rows) -> None:
     around = slices.around_change(whole.words, len(train))
     if around:
         start, stop, change = around
-        fix = f"the label changes at row {change:,} of {train.split}; take rows around it, {train.setting}: "
+        fix = f"the label changes at row {change:,} of {train.split}; set {train.setting}: "
         fix += train.split if (start, stop) == (0, len(whole)) else f"{train.split}[{start}:{stop}]"
     raise DataError.at(train.setting, f"{found}: there is nothing to tell apart", fix)
 

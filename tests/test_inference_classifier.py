@@ -1,0 +1,238 @@
+"""A saved classifier in use, from Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from forgeml.errors import MachineError, ModelError
+from forgeml.inference.classifier import Classifier
+
+TEXTS = ["A lovely film.", "Boring and bad.", "A good " * 30 + "end", "The river.", "wonderful", "awful " * 90]
+ODD_TEXTS = {
+    "empty": "",
+    "spaces": " \t\n ",
+    "one word of a million letters": "x" * 1_000_000,
+    "a hundred thousand words": "good " * 100_000,
+    "emoji, joined": "👩‍👩‍👧‍👦 ✨",
+    "right to left": "فيلم جميل",
+    "Chinese": "很好的电影",
+    "combining marks": "e" + "\u0301" * 500,
+    "zero-width": "\u200b" * 500,
+    "control characters": "a\x00b\x07c",
+    "special tokens as text": "[CLS] [SEP] [PAD] [MASK]",
+}
+
+
+@pytest.fixture(scope="module")
+def classifier(trained: Path) -> Classifier:
+    """The classifier of the shared training."""
+    return Classifier.from_pretrained(trained / "best_model", "cpu")
+
+
+@pytest.fixture
+def saved(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the saved folder that can be changed."""
+    return Path(shutil.copytree(trained / "best_model", tmp_path / "saved"))
+
+
+def test_prediction_has_label_score_and_scores(classifier: Classifier) -> None:
+    """The label is the class of the highest score, and the scores stand in the order of the labels and sum to 1."""
+    assert classifier.labels == ("neg", "pos")
+    for answer in classifier.predict(TEXTS):
+        assert tuple(answer.scores) == classifier.labels
+        assert sum(answer.scores.values()) == pytest.approx(1, abs=1e-9)
+        assert answer.score == answer.scores[answer.label] == max(answer.scores.values())
+        assert isinstance(answer.score, float)
+
+
+def test_what_was_learnt_is_known(classifier: Classifier) -> None:
+    """Words of praise are positive, the others negative."""
+    assert [answer.label for answer in classifier.predict(TEXTS[:2])] == ["pos", "neg"]
+
+
+def test_no_texts_give_no_predictions(classifier: Classifier) -> None:
+    """An empty list is answered with an empty list."""
+    assert classifier.predict([]) == []
+    assert classifier.logits([]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("kind", ODD_TEXTS)
+def test_odd_text_is_answered(classifier: Classifier, kind: str) -> None:
+    """Any text gets finite scores, and its neighbours the same ones as without it."""
+    alone = classifier.logits(TEXTS[:2])
+    together = classifier.logits([TEXTS[0], ODD_TEXTS[kind], TEXTS[1]])
+    assert np.isfinite(together).all()
+    np.testing.assert_allclose(together[[0, 2]], alone, rtol=0, atol=1e-5)
+
+
+def test_batch_mates_make_no_difference(classifier: Classifier) -> None:
+    """A text gets the same scores alone, in a small batch and in a large one."""
+    alone = np.concatenate([classifier.logits([text]) for text in TEXTS])
+    np.testing.assert_allclose(classifier.logits(TEXTS), alone, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(classifier.logits(TEXTS * 20)[: len(TEXTS)], alone, rtol=0, atol=1e-5)
+
+
+def test_text_is_cut_where_training_cut(classifier: Classifier) -> None:
+    """What lies beyond the longest text does not count."""
+    assert classifier.max_length == 64
+    long = "good " * 62
+    np.testing.assert_allclose(classifier.logits([long]), classifier.logits([long + "bad " * 99]), rtol=0, atol=1e-6)
+
+
+def test_single_string_is_refused(classifier: Classifier) -> None:
+    """One string instead of a list would be taken letter by letter."""
+    with pytest.raises(TypeError, match=r"predict\(\[text\]\)"):
+        classifier.predict("A lovely film.")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "text 1 is a NoneType"), (3.5, "text 1 is a float"), (["a"], "is a list"), (b"a", "is a bytes")],
+)
+def test_what_is_no_text_is_refused_by_its_place(classifier: Classifier, text: object, message: str) -> None:
+    """The error says which one of the texts is none."""
+    with pytest.raises(TypeError, match=message):
+        classifier.predict(["good", text])  # type: ignore[list-item]
+
+
+def test_half_a_character_is_refused_by_its_place(classifier: Classifier) -> None:
+    """A lone surrogate, as broken JSON escapes make them, is no text."""
+    with pytest.raises(TypeError, match="text 0 has half a character at 4"):
+        classifier.predict(["good\ud83d"])
+
+
+def test_other_sequences_are_taken(classifier: Classifier) -> None:
+    """Tuples, arrays and Arrow columns of strings give the same as a list."""
+    expected = classifier.logits(TEXTS)
+    for texts in (tuple(TEXTS), np.array(TEXTS), pa.chunked_array([TEXTS[:2], TEXTS[2:]])):
+        assert np.array_equal(classifier.logits(texts), expected)
+
+
+def test_threads_may_share_a_classifier(trained: Path) -> None:
+    """Eight threads that start at once with a fresh classifier get the numbers that one alone gets."""
+    expected = Classifier.from_pretrained(trained / "best_model", "cpu").logits(TEXTS)
+    classifier = Classifier.from_pretrained(trained / "best_model", "cpu")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda turn: classifier.logits(TEXTS), range(64)))
+    for answer in answers:
+        np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-6)
+
+
+def test_saving_while_predicting(trained: Path, tmp_path: Path) -> None:
+    """A copy can be written while other threads predict."""
+    classifier = Classifier.from_pretrained(trained / "best_model", "cpu")
+    expected = classifier.logits(TEXTS)
+    with ThreadPoolExecutor(3) as pool:
+        work = [pool.submit(classifier.logits, TEXTS) for _ in range(40)]
+        classifier.save_pretrained(tmp_path / "copy")
+        for answer in work:
+            np.testing.assert_allclose(answer.result(), expected, rtol=0, atol=1e-6)
+
+
+def test_copy_answers_the_same(classifier: Classifier, tmp_path: Path) -> None:
+    """A saved copy is whole: same files, same manifest, same numbers."""
+    classifier.save_pretrained(tmp_path / "copy")
+    copy = Classifier.from_pretrained(tmp_path / "copy", "cpu")
+    assert np.array_equal(copy.logits(TEXTS), classifier.logits(TEXTS))
+    assert {**copy.manifest, "files": 0} == {**classifier.manifest, "files": 0}
+    assert os.listdir(tmp_path) == ["copy"]
+
+
+def test_copy_onto_itself_and_over_another(saved: Path, tmp_path: Path) -> None:
+    """A classifier may be saved where it came from, and over another saved model, and still answers."""
+    classifier = Classifier.from_pretrained(saved, "cpu")
+    expected = classifier.logits(TEXTS)
+    shutil.copytree(saved, tmp_path / "other")
+    (tmp_path / "other" / "old.txt").write_text("old")
+    for place in (saved, tmp_path / "other"):
+        classifier.save_pretrained(place)
+        assert np.array_equal(Classifier.from_pretrained(place, "cpu").logits(TEXTS), expected)
+        assert "old.txt" not in os.listdir(place)
+    assert np.array_equal(classifier.logits(TEXTS), expected)
+    assert sorted(os.listdir(tmp_path)) == ["other", "saved"]
+
+
+def test_copy_over_something_else_is_refused(classifier: Classifier, tmp_path: Path) -> None:
+    """A folder with other things in it is not replaced."""
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(MachineError, match="is not a saved model"):
+        classifier.save_pretrained(tmp_path)
+    assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+def test_copy_by_a_relative_path(classifier: Classifier) -> None:
+    """A name alone means the working folder."""
+    classifier.save_pretrained("copy/")
+    assert (Path("copy") / "forgeml.json").is_file()
+
+
+@pytest.mark.parametrize(("name", "message"), [("absent", "no such folder"), ("file", "a file")])
+def test_what_is_no_folder_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    """A path that leads nowhere or to a file is said to."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match=message):
+        Classifier.from_pretrained(tmp_path / name)
+
+
+def test_device_that_is_not_there_is_refused(trained: Path) -> None:
+    """The device is looked for before the model is opened."""
+    with pytest.raises(MachineError, match="cuda:7"):
+        Classifier.from_pretrained(trained / "best_model", "cuda:7")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"problem_type": "multi_label_classification"}, "made for multi_label_classification"),
+        ({"problem_type": "regression"}, "made for regression"),
+        ({"id2label": {"0": "same", "1": "same"}}, "two classes have the same name"),
+    ],
+)
+def test_models_for_other_tasks_are_refused(saved: Path, settings: dict[str, object], message: str) -> None:
+    """What softmax over named classes would get wrong is refused."""
+    (saved / "forgeml.json").unlink()
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps(config | settings))
+    with pytest.raises(ModelError, match=message):
+        Classifier.from_pretrained(saved)
+
+
+def test_folder_of_plain_transformers_opens(saved: Path) -> None:
+    """A classifier without `forgeml.json` answers too, with the length that its tokenizer states."""
+    expected = Classifier.from_pretrained(saved, "cpu").logits(TEXTS)
+    (saved / "forgeml.json").unlink()
+    classifier = Classifier.from_pretrained(str(saved), "cpu")
+    assert classifier.manifest == {}
+    assert classifier.max_length == 64
+    assert np.array_equal(classifier.logits(TEXTS), expected)
+
+
+def test_prediction_needs_no_training_libraries(trained: Path) -> None:
+    """Who only predicts loads neither the data set, nor the tracking, nor the metrics library."""
+    script = (
+        "import sys, forgeml\n"
+        "from forgeml.inference import pyfunc\n"
+        "forgeml.Classifier.from_pretrained(sys.argv[1], 'cpu').predict(['good'])\n"
+        "heavy = {'datasets', 'mlflow', 'sklearn', 'pandas', 'forgeml.training'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", script, str(trained / "best_model")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_prediction_is_frozen(classifier: Classifier) -> None:
+    """An answer is a value that nobody changes."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        classifier.predict(["good"])[0].label = "other"  # type: ignore[misc]
