@@ -164,7 +164,7 @@ ODD_FILES = {
     "small.csv": (CUT, "gzip"),
     "cut.csv.gz": (CUT[:-500], "end early"),
     "damaged.csv.gz": (DAMAGED, "damaged"),
-    "damaged too.csv.gz": (DAMAGED_AND_LATIN, ""),
+    "damaged too.csv.gz": (DAMAGED_AND_LATIN, "damaged"),
     "plain.csv.gz": (b"text,label\na,b\n", "gzip"),
     "sheet.xlsx": (b"PK", "not a known kind"),
     "semicolons.csv": (b"text;label\na;b\n", "semicolons"),

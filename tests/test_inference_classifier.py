@@ -218,6 +218,7 @@ def test_folder_of_plain_transformers_opens(saved: Path) -> None:
     assert np.array_equal(classifier.logits(TEXTS), expected)
 
 
+@pytest.mark.slow
 def test_prediction_needs_no_training_libraries(trained: Path) -> None:
     """Who only predicts loads neither the data set, nor the tracking, nor the metrics library."""
     script = (

@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,28 @@ def hub(tmp_path: Path) -> Iterator[LocalHub]:
         yield hub
 
 
-def ask(hub: LocalHub, path: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Any:
+@dataclass(frozen=True)
+class Reply:
+    """An answer that was read to its end, so that no connection is left open."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def read(self) -> bytes:
+        """The body."""
+        return self.body
+
+
+def ask(hub: LocalHub, path: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Reply:
     """Send one request and return the answer; redirects are followed."""
     request = urllib.request.Request(hub.endpoint + path, headers=dict(headers or {}), method=method)
-    return urllib.request.urlopen(request, timeout=10)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return Reply(response.status, response.headers, response.read())
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
 
 
 def run_client(hub: LocalHub, home: Path, code: str, *, offline: bool = False) -> dict[str, Any]:

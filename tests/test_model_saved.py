@@ -50,7 +50,10 @@ def build(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     tokenizer = open_tokenizer(pretrained)
     torch.manual_seed(0)
     model = build_classifier(pretrained, ["neg", "pos"], tokenizer)
-    head = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+    layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    for layer in layers:
+        torch.nn.init.normal_(layer.weight, std=0.2)
+    head = layers[-1]
     batch = tokenizer(TEXTS, truncation=True, padding=True, max_length=64, return_tensors="pt")
     with torch.no_grad():
         logits = model.eval()(batch["input_ids"], attention_mask=batch["attention_mask"]).logits

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers.modeling_utils import PreTrainedModel
-from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from forgeml.data.batches import SCORING_BATCH, scoring_batches
 from forgeml.data.tokens import encode
@@ -23,6 +21,7 @@ from forgeml.runtime import choose_device
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Classifier:
