@@ -33,12 +33,16 @@ def test_model_says_size_and_place(fetched: bool, came: str) -> None:
 
 def test_data_says_rows_classes_and_what_was_left_out() -> None:
     """Rows in each split, the classes, and rows without a label."""
-    splits = Splits(_split("train", 1200), _split("validation", 30, 5), None, ("neg", "pos"), "f")
+    splits = Splits(
+        _split("train", 1200), _split("validation", 30, 5), None, ("neg", "pos"), "f", ("3 texts are empty",)
+    )
     source = Source("owner/name", "abc", {}, stored="/cache", bytes=83_000_000)
-    assert story.data(source, splits).text == (
+    told, odd = story.data(source, splits)
+    assert told.text == (
         "owner/name, 83 MB, cached in /cache; rows: train 1,200, validation 30; 2 classes: neg, pos; "
         "5 rows without a label left out"
     )
+    assert (odd.text, odd.warning) == ("3 texts are empty", True)
 
 
 def test_lengths_say_how_many_are_cut() -> None:

@@ -40,13 +40,6 @@ def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> flo
     return float(np.mean(log_norm - shifted[np.arange(len(labels)), labels]))
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities, shape (examples, classes), from logits of that shape."""
-    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probabilities
-
-
 def is_better(metric: str, candidate: float, best: float) -> bool:
     """Whether `candidate` beats `best`; a tie keeps the earlier one, and any number beats one that is not finite."""
     if not isfinite(candidate) or not isfinite(best):

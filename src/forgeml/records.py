@@ -68,7 +68,9 @@ class Splits:
     class_names: tuple[str, ...]
     """Name of each class id."""
     fingerprint: str
-    """SHA-256 over the texts and labels of all parts."""
+    """SHA-256 over the class names, texts and labels of all parts."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what the user might not expect of the data."""
 
     def parts(self) -> list[Split]:
         """The parts that there are, train first."""

@@ -28,17 +28,19 @@ def evaluate(
       forgeml evaluate best_model test.csv
       forgeml evaluate best_model imdb --split "test[:1000]" --json
     """
-    from forgeml.cli.console import metrics_table
+    from forgeml.cli.console import Watcher, metrics_table
     from forgeml.data.source import read_source
     from forgeml.data.splits import labelled_split
     from forgeml.inference.classifier import Classifier
     from forgeml.inference.report import evaluate as score
+    from forgeml.records import Progress
 
     classifier = Classifier.from_pretrained(model)
     trained_on = classifier.manifest.get("data", {})
     columns = (text_column or trained_on.get("text_column"), label_column or trained_on.get("label_column"))
     part = labelled_split(read_source(data, subset), split, columns, classifier.labels)
-    evaluation = score(classifier, part)
+    with Watcher() as tell:
+        evaluation = score(classifier, part, lambda done: tell(Progress(f"score {part.name}", done, len(part))))
     if as_json:
         answer = {"split": evaluation.split, "examples": evaluation.examples, "metrics": dict(evaluation.metrics)}
         typer.echo(json.dumps(answer))

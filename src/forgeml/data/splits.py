@@ -81,15 +81,17 @@ def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
     _refuse_one_class(source, columns, chosen["train"])
     class_names = _class_names(source, columns, chosen["train"])
     parts = {name: _labelled(rows, class_names, name) for name, rows in chosen.items()}
+    notes: list[str] = []
     if config.test_split is None and "test" in parts and not len(parts["test"]):
         # Hub test sets often come without labels; they cannot be scored, which is no reason not to train.
-        del parts["test"]
+        notes.append(f"no test figures: none of the {parts.pop('test').unlabelled:,} rows of test has a label")
     _refuse_empty(parts)
     shares = {name: share for name, share in wanted.items() if isinstance(share, float)}
     parts |= set_aside(parts["train"], shares, seed)
     train, validation, test = parts["train"], parts["validation"], parts.get("test")
     found = [part for part in (train, validation, test) if part is not None]
-    return Splits(train, validation, test, class_names, fingerprint(found, class_names))
+    notes += [_empty_texts(part) for part in found if _count_empty(part)]
+    return Splits(train, validation, test, class_names, fingerprint(found, class_names), tuple(notes))
 
 
 def labelled_split(
@@ -257,6 +259,14 @@ def _refuse_empty(parts: Mapping[str, Split], setting: str | None = None) -> Non
         if not len(part):
             what = f"none of its {part.unlabelled:,} rows has a label"
             raise DataError.at(setting or f"data.{name}_split", what, "choose a split or slice that has labels")
+
+
+def _count_empty(part: Split) -> int:
+    return int(pc.sum(pc.equal(pc.utf8_trim_whitespace(part.texts), "")).as_py() or 0)
+
+
+def _empty_texts(part: Split) -> str:
+    return f"{_count_empty(part):,} of {len(part):,} texts of {part.name} are empty"
 
 
 def _sizes_by_class(counts: NDArray[np.int64], shares: Mapping[str, float]) -> dict[str, NDArray[np.int64]]:

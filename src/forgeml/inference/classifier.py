@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -79,8 +79,14 @@ class Classifier:
         """
         return [self._prediction(row) for row in softmax(self.logits(texts))]
 
-    def logits(self, texts: Sequence[str] | pa.ChunkedArray) -> NDArray[np.float32]:
+    def logits(
+        self, texts: Sequence[str] | pa.ChunkedArray, on_progress: Callable[[int], None] = lambda done: None
+    ) -> NDArray[np.float32]:
         """What the model gives before softmax, in fp32; shape (texts, classes).
+
+        Args:
+            texts: strings, shape (texts,).
+            on_progress: told the number of texts done so far.
 
         Raises:
             TypeError: a single string instead of a list of them, or something in the list that is not text.
@@ -93,7 +99,7 @@ class Classifier:
         if not words:
             return np.empty((0, len(self.labels)), np.float32)
         encoded = encode(self._tokenizer, words, self.max_length)
-        return predict_logits(self._model, scoring_batches(encoded, SCORING_BATCH), self._device)
+        return predict_logits(self._model, scoring_batches(encoded, SCORING_BATCH), self._device, on_progress)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the classifier to another folder, whole or not at all.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forgeml.model.publishing import check_place, publish
+from forgeml.model.publishing import beside, check_place, publish
 from forgeml.model.saved import write_manifest, write_model
 from forgeml.records import Manifest
 
@@ -27,19 +26,20 @@ class Outputs:
         folder = Path(output_dir).expanduser()
         self.best = folder / "best_model"
         self.last = folder / "last_model"
-        self.prepared = folder / f".best_model.{os.getpid()}"
+        self.prepared = beside(self.best)
+        """The best model so far."""
         for place in (self.best, self.last):
             check_place(place)
 
     def keep(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
         """Write the best model so far, in place of the one before."""
-        fresh = self.prepared.with_name(self.prepared.name + ".new")
+        fresh = self._fresh()
         write_model(fresh, model, tokenizer, max_length)
         publish(fresh, self.prepared)
 
     def save_last(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
         """Write the model as it is now to `last_model/`."""
-        fresh = self.prepared.with_name(self.prepared.name + ".last")
+        fresh = self._fresh()
         write_model(fresh, model, tokenizer, max_length)
         publish(fresh, self.last)
 
@@ -57,5 +57,8 @@ class Outputs:
 
     def clean(self) -> None:
         """Remove what was written beside."""
-        for left in self.prepared.parent.glob(self.prepared.name + "*"):
+        for left in (self.prepared, self._fresh()):
             shutil.rmtree(left, ignore_errors=True)
+
+    def _fresh(self) -> Path:
+        return self.prepared.with_name(self.prepared.name + ".new")

@@ -23,8 +23,8 @@ def model(pretrained: Pretrained) -> Note:
     return Note("model", f"{name}, {megabytes(pretrained.bytes)}, {came} {pretrained.folder}")
 
 
-def data(source: Source, splits: Splits) -> Note:
-    """Which data, how large, where it was, how many rows in each split, and the classes."""
+def data(source: Source, splits: Splits) -> list[Note]:
+    """Which data, how large, where it was, how many rows in each split, the classes, and what is odd about it."""
     if source.revision is None:
         came = f"local, {megabytes(source.bytes)}"
     else:
@@ -33,7 +33,8 @@ def data(source: Source, splits: Splits) -> Note:
     names = ", ".join(splits.class_names[:CLASSES_SHOWN]) + (", ..." if len(splits.class_names) > CLASSES_SHOWN else "")
     unlabelled = sum(part.unlabelled for part in splits.parts())
     left_out = f"; {unlabelled:,} rows without a label left out" if unlabelled else ""
-    return Note("data", f"{source.name}, {came}; rows: {rows}; {len(splits.class_names)} classes: {names}{left_out}")
+    told = Note("data", f"{source.name}, {came}; rows: {rows}; {len(splits.class_names)} classes: {names}{left_out}")
+    return [told, *(Note("data", note, warning=True) for note in splits.notes)]
 
 
 def lengths(encoded: EncodedTexts, max_length: int) -> Note:

@@ -81,7 +81,8 @@ def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
     source = read_source(config.data.dataset, config.data.subset)
     splits = make_splits(source, config.data, config.training.seed)
     labels.check_count(splits.class_names, config.model.num_labels)
-    tell(story.data(source, splits))
+    for note in story.data(source, splits):
+        tell(note)
     materials = _gather(config, pretrained, splits, runtime, tell)
 
     tracker = Tracker(config.mlflow, lambda reason: tell(Note("tracking", reason, warning=True)))
