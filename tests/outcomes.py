@@ -38,8 +38,8 @@ def pretrained(name, revision=None):
 
 def model(name):
     # Without transformers, which takes seconds to import.
-    from forgeml.hub_names import model_repository
-    from forgeml.huggingface import fetch_model_files
+    from forgeml.hub.names import model_repository
+    from forgeml.hub.client import fetch_model_files
     folder, fetched = fetch_model_files(model_repository(name), None, ["config.json", "*.safetensors"])
     return {"name": model_repository(name), "commit": folder.name, "fetched": fetched, "folder": str(folder)}
 

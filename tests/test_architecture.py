@@ -20,7 +20,7 @@ FLOORS = {"cli": 4, "serving": 3, "training": 2, "inference": 2, "data": 1, "mod
 HOMES = {
     "accelerate": ("training/loop.py",),
     "datasets": ("data/hub.py",),
-    "huggingface_hub": ("huggingface.py",),
+    "huggingface_hub": ("hub/",),
     "mlflow": ("training/tracking.py",),
     "pyarrow": ("data/",),
     "pydantic": ("config/",),

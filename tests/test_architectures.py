@@ -69,7 +69,10 @@ def test_tiny_tokenizer_is_a_real_one(tmp_path: Path) -> None:
 def test_reviews_are_even_and_distinct(tmp_path: Path) -> None:
     """The made-up reviews must have even classes and no text that stands in both files."""
     folder = write_reviews(tmp_path / "reviews", rows=100, test_rows=50)
-    files = [list(csv.DictReader((folder / name).open(encoding="utf-8"))) for name in ("train.csv", "test.csv")]
+    files = [
+        list(csv.DictReader((folder / name).read_text(encoding="utf-8").splitlines()))
+        for name in ("train.csv", "test.csv")
+    ]
     assert [len(rows) for rows in files] == [100, 50]
     for rows in files:
         assert [row["label"] for row in rows].count("pos") == len(rows) // 2

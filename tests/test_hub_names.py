@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forgeml.hub_names import DATASETS, MODELS, known_dataset, model_repository, name_in_address
+from forgeml.hub.names import DATASETS, MODELS, known_dataset, model_repository, name_in_address
 
 
 @pytest.mark.parametrize("name", ["distilbert-base-uncased", "bert-base-uncased", "roberta-base", "albert-base-v2"])

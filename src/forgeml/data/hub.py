@@ -13,8 +13,9 @@ from datasets.naming import camelcase_to_snakecase
 from datasets.packaged_modules.cache.cache import Cache
 
 from forgeml.errors import DataError, nearest
-from forgeml.hub_names import known_dataset
-from forgeml.huggingface import Asked, Found, HubAwayError, hub_errors, look_up, patiently
+from forgeml.hub.client import Found, look_up, patiently
+from forgeml.hub.errors import Asked, HubAwayError, hub_errors
+from forgeml.hub.names import known_dataset
 from forgeml.records import Source
 
 PREPARED = "dataset_info.json"

@@ -15,8 +15,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICA
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from forgeml.errors import ConfigError, ModelError
-from forgeml.hub_names import model_repository
-from forgeml.huggingface import fetch_model_files
+from forgeml.hub.client import fetch_model_files
+from forgeml.hub.names import model_repository
 from forgeml.model.folder import CONFIG, TOKENIZER_SETS, LibraryErrors, check_folder, other_model
 from forgeml.model.weights import INDEX, stored_weights
 from forgeml.records import Pretrained

@@ -141,10 +141,10 @@ def _fine_tune(
             tracker.log_step(report, speed.since_last())
         if report.step % (every.eval_interval or per_epoch) == 0 or report.step == total_steps:
             evaluation = _evaluate(model, materials, str(accelerator.device), report.step, report.epoch)
-            tracker.log_evaluation(evaluation)
-            tell(evaluation)
             if best.improved_by(evaluation):
                 outputs.keep(accelerator.unwrap_model(model), materials.tokenizer, materials.max_length)
+            tracker.log_evaluation(evaluation)
+            tell(evaluation)
             if best.exhausted:
                 tell(story.stopped_early(best))
                 break

@@ -1,16 +1,13 @@
-"""The Hugging Face hub: repositories at one commit, and its errors in plain words."""
+"""What goes wrong between here and the Hugging Face hub, in plain words."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import huggingface_hub
 from huggingface_hub import constants
@@ -20,8 +17,6 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     HfUriError,
     HFValidationError,
-    IncompleteSnapshotError,
-    LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
     XetDownloadError,
@@ -29,16 +24,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
 from forgeml.errors import ForgeError, HubError, MachineError, nearest
-from forgeml.hub_names import DATASETS, MODELS, name_in_address
+from forgeml.hub.names import DATASETS, MODELS, name_in_address
 
-Result = TypeVar("Result")
-
-SECONDS_TO_ANSWER = 10.0
-"""How long the first question may take, which decides whether the hub is there."""
-PAUSES = (1.0, 2.0)
-"""Seconds to wait before each further try, where the hub says that it is busy or broken for the moment."""
-PATIENCE = 20.0
-"""Seconds after which nothing is tried again: the client has its own, longer pauses for some of the requests."""
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses that a second try may turn into a success."""
 
@@ -68,15 +55,6 @@ class Asked:
         return f"{self.name} is not in the cache ({self.cache})"
 
 
-@dataclass(frozen=True)
-class Found:
-    """What the hub says of a repository."""
-
-    name: str
-    """owner/name, also when it was asked for by an older name."""
-    commit: str
-
-
 class HubAwayError(HubError):
     """The hub gave no usable answer, so that what is cached may serve instead."""
 
@@ -84,109 +62,6 @@ class HubAwayError(HubError):
         """The error to end with, as the cache has this lack."""
         problem = self.problems[0]
         return HubError.at(problem.where, f"{problem.what}, and {lack}", problem.fix)
-
-
-def fetch_model_files(repository: str, revision: str | None, patterns: Sequence[str]) -> tuple[Path, bool]:
-    """Bring the files that match `patterns` to this machine, all from the one commit that `revision` stands for.
-
-    Returns:
-        The folder in the cache, named by the commit, and whether anything came over the network.
-
-    Raises:
-        HubError: not found, not allowed, or neither reached nor cached.
-        MachineError: the files cannot be written.
-    """
-    asked = Asked("model", repository, revision)
-    wanted: dict[str, Any] = {
-        "revision": revision or constants.DEFAULT_REVISION,
-        "allow_patterns": list(patterns),
-        "ignore_patterns": ["*/*"],
-    }
-    try:
-        found = look_up(asked)
-        with hub_errors(asked):
-            before = _cached_files({**wanted, "repo_id": repository, "revision": found.commit})
-            folder = _download(asked, wanted, before)
-        return folder, before != set(folder.iterdir())
-    except HubAwayError as away:
-        return _cached_model(asked, wanted, away), False
-
-
-def _cached_files(wanted: dict[str, Any]) -> set[Path]:
-    try:
-        return set(Path(huggingface_hub.snapshot_download(local_files_only=True, **wanted)).iterdir())
-    except LocalEntryNotFoundError:
-        return set()
-
-
-def _download(asked: Asked, wanted: dict[str, Any], before: set[Path]) -> Path:
-    """Fetch what is absent; the client does not compare it with what the hub announced, so that is done here."""
-    for _ in range(2):
-        folder = Path(patiently(lambda: huggingface_hub.snapshot_download(asked.name, **wanted)))
-        damaged = [file for file in set(folder.iterdir()) - before if not _is_as_announced(file)]
-        if not damaged:
-            return folder
-        for file in damaged:
-            file.resolve().unlink()
-            file.unlink()
-    what = f"{damaged[0].name} of {asked.name} came twice with another SHA-256 than the hub announced"
-    raise HubError.at(asked.setting, what, "try another network, or a proxy that passes files on as they are")
-
-
-def _is_as_announced(file: Path) -> bool:
-    """Whether a large file has the SHA-256 that it is stored under; small ones are stored under other hashes."""
-    stored = file.resolve()
-    if not re.fullmatch("[0-9a-f]{64}", stored.name):
-        return True
-    with stored.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest() == stored.name
-
-
-def _cached_model(asked: Asked, wanted: dict[str, Any], away: HubAwayError) -> Path:
-    try:
-        return Path(huggingface_hub.snapshot_download(asked.name, local_files_only=True, **wanted))
-    except IncompleteSnapshotError as error:
-        raise away.without(f"only a part of {asked.name} is in the cache ({error.snapshot_path})") from error
-    except LocalEntryNotFoundError:
-        raise away.without(asked.not_cached()) from away
-
-
-def look_up(asked: Asked) -> Found:
-    """Ask the hub for a repository's full name and the commit that its revision stands for now.
-
-    Raises:
-        HubAwayError: the hub gave no usable answer.
-        HubError: not found or not allowed.
-    """
-    ask: dict[str, Any] = {"repo_type": asked.kind, "revision": asked.revision, "timeout": SECONDS_TO_ANSWER}
-    with hub_errors(asked):
-        try:
-            facts = patiently(lambda: huggingface_hub.HfApi().repo_info(asked.name, **ask))
-        except (HFValidationError, HfUriError, HfHubHTTPError):
-            raise
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            # Whatever answered, its answer is not the JSON that a hub gives.
-            raise FileMetadataError(str(error)) from error
-        if not facts.sha:
-            raise FileMetadataError("no commit")
-    return Found(facts.id, facts.sha)
-
-
-def patiently(call: Callable[[], Result]) -> Result:
-    """Call, and call again after a pause while the hub answers with a status that may pass.
-
-    Raises:
-        OSError: what the last call raised.
-    """
-    started = time.monotonic()
-    for pause in PAUSES:
-        try:
-            return call()
-        except OSError as error:
-            if status_of(error) not in PASSING or time.monotonic() - started > PATIENCE:
-                raise
-        time.sleep(pause)
-    return call()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import shutil
 from dataclasses import dataclass
@@ -10,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub.errors import XetDownloadError
 
-from forgeml.errors import HubError, MachineError
-from forgeml.huggingface import Asked, HubAwayError, hub_errors
 from local_hub import LocalHub
 from outcomes import run_outcomes
 from tiny import write_tiny_bert
@@ -176,19 +172,3 @@ def test_part_of_a_model_is_not_taken_for_the_whole(outcomes: Outcomes, way: str
     error = getattr(outcomes, way)["partly"]
     assert error["exit_code"] == 6
     assert "only a part of someone/partly is in the cache" in error["what"]
-
-
-@pytest.mark.parametrize(
-    ("raised", "kind", "words"),
-    [
-        (OSError(errno.ENOSPC, "No space left on device"), MachineError, "No space left"),
-        (PermissionError(errno.EACCES, "Permission denied", "hub"), MachineError, "Permission denied"),
-        (ConnectionResetError("reset by peer"), HubAwayError, "HF_HUB_OFFLINE=1 forbids"),
-        (TimeoutError("timed out"), HubAwayError, "HF_HUB_OFFLINE=1 forbids"),
-        (XetDownloadError("no chunk"), HubAwayError, "HF_HUB_OFFLINE=1 forbids"),
-    ],
-)
-def test_machine_and_network_are_told_apart(raised: Exception, kind: type[HubError], words: str) -> None:
-    """A full disk must be the machine's matter, a broken connection the hub's."""
-    with pytest.raises(kind, match=words), hub_errors(Asked("model", "someone/model")):
-        raise raised
