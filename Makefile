@@ -2,8 +2,8 @@
 
 # The Python to build .venv with: 3.11 or newer, for instance `make setup PYTHON=python3.12`.
 PYTHON ?= python3
-# More for pytest, for instance `make test PYTEST_ARGS="-k config -x"`.
-PYTEST_ARGS ?=
+# For pytest; one process a core unless you say otherwise, for instance `make test PYTEST_ARGS="-k config -x"`.
+PYTEST_ARGS ?= -n auto
 # What the tests need beside the package itself; the extras stand in pyproject.toml.
 TEST_EXTRAS ?= dev,serve
 

@@ -52,7 +52,8 @@ DATA_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.g
 DATA_LICENSE = "vaderSentiment-3.3.2/LICENSE.txt"
 DATA_FILE = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
 CLEAR_RATING = 0.5
-SPLIT_SEED = 42
+# Of five seeds the one whose test figure came closest to their mean; docs/log.md has all five.
+SPLIT_SEED = 3
 HELD_OUT_SHARE = 0.1
 
 MANIFEST = "manifest.json"
@@ -229,8 +230,8 @@ def place(example: Example, seed: int) -> str:
 
 
 def edition() -> str:
-    """What the folder is made from: the format and the pinned archives; another edition is made anew."""
-    return " ".join([str(FORMAT), *sorted(read_pins(REQUIREMENTS).values())])
+    """What the folder is made from: the format, the split and the pinned archives; another edition is made anew."""
+    return " ".join([str(FORMAT), str(SPLIT_SEED), *sorted(read_pins(REQUIREMENTS).values())])
 
 
 def write_manifest(folder: Path) -> None:

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from forgeml.config.loading import flatten, json_schema, load_config, parse_overrides, setting_names, to_yaml
+from forgeml.config.loading import (
+    flatten,
+    json_schema,
+    load_config,
+    parse_overrides,
+    setting_names,
+    to_yaml,
+    without_secrets,
+)
 from forgeml.config.settings import SYNONYMS, all_settings, guess_name, section_names
 from forgeml.errors import ConfigError
 
@@ -355,3 +363,11 @@ def test_reading_a_configuration_needs_no_heavy_library(folder: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder, env=os.environ
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_what_is_saved_shows_no_password() -> None:
+    """The password of a database's address is hidden in the copy for files and trackers, and only there."""
+    config = load(MINIMAL + "mlflow:\n  tracking_uri: postgresql://me:secret@host/db\n")
+    assert without_secrets(config).mlflow.tracking_uri == "postgresql://*********@host/db"
+    assert config.mlflow.tracking_uri == "postgresql://me:secret@host/db"
+    assert without_secrets(config).training == config.training

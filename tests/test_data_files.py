@@ -231,6 +231,7 @@ def test_lines_of_rows(suffix: str, lines: dict[int, int], tmp_path: Path) -> No
         ("./imdb", True),
         ("a/b/c", True),
         ("imdb/", True),
+        ("outputs", False),
         ("reviews.csv", True),
         ("reviews.JSONL.GZ", True),
         ("~/imdb", True),
@@ -239,6 +240,8 @@ def test_lines_of_rows(suffix: str, lines: dict[int, int], tmp_path: Path) -> No
     ],
 )
 def test_is_local(dataset: str, local: bool, tmp_path: Path) -> None:
-    """A name is local if it is written like a path or something of that name is there."""
-    (tmp_path / "here").mkdir()
+    """A name is local if it is written like a path, or data of that name is there; an output folder is no data."""
+    for name in ("here", "outputs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "here" / "train.csv").touch()
     assert is_local(dataset) == local

@@ -104,7 +104,9 @@ def test_files_are_local_too(folder: Path) -> None:
 
 
 def test_name_without_a_folder_is_asked_of_the_hub() -> None:
-    """A plain name that is no folder goes to the hub, which is away here."""
+    """A plain name that is no model folder goes to the hub, which is away here; an output folder is no model."""
+    Path("roberta-base", "best_model").mkdir(parents=True)
+    assert not is_local("roberta-base")
     assert not is_local("owner/name")
     with pytest.raises(HubError):
         fetch_pretrained("owner/name", None)

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from forgeml.config.schema import TrainingConfig
 from forgeml.records import EncodedTexts, Evaluation, Pretrained, Runtime, Source, Split, Splits
 from forgeml.training import story
 from forgeml.training.stopping import BestSoFar
@@ -64,3 +65,9 @@ def test_early_stop_says_why() -> None:
 def test_sizes(size: int, shown: str) -> None:
     """Sizes are in decimal units, as the hub writes them."""
     assert story.megabytes(size) == shown
+
+
+def test_plan_says_steps_and_texts() -> None:
+    """A step holds the texts of all batches that are added up for it."""
+    config = TrainingConfig(batch_size=8, gradient_accumulation_steps=4, num_epochs=2)
+    assert story.plan(config, 1200).text == "1,200 steps of 32 texts in 2 epochs"

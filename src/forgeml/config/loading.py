@@ -113,6 +113,11 @@ def flatten(config: Config) -> dict[str, Value]:
     return flat
 
 
+def without_secrets(config: Config) -> Config:
+    """A copy that shows no password, for what is saved or sent; the program itself uses the original."""
+    return Config.model_validate_json(hide_secrets(config.model_dump_json()))
+
+
 def to_yaml(config: Config) -> str:
     """The configuration as a file that loads to an equal one."""
     writer = YAML(typ="safe", pure=True)

@@ -105,7 +105,8 @@ def is_local(dataset: str) -> bool:
         # An address; the hub says which part of it is the name.
         return False
     written_as_path = dataset.startswith(("./", "../", "/", "~")) or dataset.endswith("/") or dataset.count("/") > 1
-    return written_as_path or _is_data_file(Path(dataset)) or os.path.exists(dataset)
+    # A folder that only happens to have the name of a data set on the hub, as an output folder may, is not meant.
+    return written_as_path or _is_data_file(Path(dataset)) or os.path.isfile(dataset) or _has_train_file(Path(dataset))
 
 
 def _files_by_split(path: Path, dataset: str) -> dict[str, Path]:
@@ -124,6 +125,10 @@ def _files_by_split(path: Path, dataset: str) -> dict[str, Path]:
         what = f"no train file in the folder; found {_listed(found) or 'no data files'}"
         raise DataError.at(str(path), what, "name one train.csv or train.jsonl, or set data.dataset to one file")
     return {split: files[0] for split, files in by_split.items() if files}
+
+
+def _has_train_file(folder: Path) -> bool:
+    return os.path.isdir(folder) and any(_stem(file) in SPLIT_NAMES["train"] for file in _data_files(folder))
 
 
 def _missing_fix(path: Path, dataset: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -67,7 +68,8 @@ def is_local(name: str) -> bool:
         # An address; the hub says which part of it is the name.
         return False
     written_so = name.startswith(("./", "../", "/", "~")) or name.endswith("/") or name.count("/") > 1
-    return written_so or name in ("", ".", "..") or Path(name).exists()
+    # A folder that only happens to have the name of a model on the hub, as an output folder may, is not meant.
+    return written_so or name in ("", ".", "..") or os.path.isfile(name) or os.path.exists(os.path.join(name, CONFIG))
 
 
 def open_config(pretrained: Pretrained) -> PretrainedConfig:

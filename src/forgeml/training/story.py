@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from forgeml.config.schema import TrainingConfig
 from forgeml.records import EncodedTexts, Note, Pretrained, Runtime, Source, Splits
 from forgeml.training.stopping import BestSoFar
 
@@ -44,6 +45,12 @@ def lengths(encoded: EncodedTexts, max_length: int) -> Note:
     return Note(
         "tokens", f"{mean:.0f} a text on average; {share:.1%} of the texts are longer than {max_length} and are cut"
     )
+
+
+def plan(config: TrainingConfig, total_steps: int) -> Note:
+    """How long the training will be, in steps."""
+    texts = config.batch_size * config.gradient_accumulation_steps
+    return Note("training", f"{total_steps:,} steps of {texts} texts in {config.num_epochs} epochs")
 
 
 def stopped_early(best: BestSoFar) -> Note:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forgeml.config.loading import flatten
+from forgeml.config.loading import flatten, without_secrets
 from forgeml.config.schema import Config
 from forgeml.data import labels
 from forgeml.data.batches import SCORING_BATCH, scoring_batches
@@ -33,6 +33,7 @@ from forgeml.records import (
     Source,
     Split,
     Splits,
+    StepReport,
     TrainingResult,
 )
 from forgeml.runtime import choose_runtime, seed_everything, versions
@@ -70,7 +71,7 @@ def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
         tell: is given notes, progress, steps and evaluations as they happen.
 
     Raises:
-        ForgeError: of the kind whose exit code `design` names: data, model, machine, hub or training.
+        ForgeError: of the kind that says whose move mends it: configuration, data, model, machine, hub or training.
     """
     started = time.monotonic()
     outputs = Outputs(config.output_dir)
@@ -87,7 +88,7 @@ def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
 
     tracker = Tracker(config.mlflow, lambda reason: tell(Note("tracking", reason, warning=True)))
     with tracker.running(), _tidy(outputs, tell):
-        tracker.log_settings(flatten(config))
+        tracker.log_settings(flatten(without_secrets(config)))
         tracker.log_data(source.name, splits.fingerprint, {part.name: len(part) for part in splits.parts()})
         best, steps = _fine_tune(config, materials, tracker, outputs, tell)
         metrics = _score_saved(outputs.prepared, materials, tracker, tell)
@@ -132,6 +133,7 @@ def _fine_tune(
     model, optimizer = accelerator.prepare(materials.model.train(), optimizer)
     training_set = TrainingSet(materials.train, materials.splits.train.labels, materials.splits.train.rows)
 
+    tell(story.plan(settings, total_steps))
     best = BestSoFar(settings.best_metric, settings.patience)
     speed = _Speed()
     for report in train_steps(accelerator, model, optimizer, schedule, training_set, settings):
@@ -140,7 +142,7 @@ def _fine_tune(
         if report.step % every.log_interval == 0 or report.step == total_steps:
             tracker.log_step(report, speed.since_last())
         if report.step % (every.eval_interval or per_epoch) == 0 or report.step == total_steps:
-            evaluation = _evaluate(model, materials, str(accelerator.device), report.step, report.epoch)
+            evaluation = _evaluate(model, materials, str(accelerator.device), report, tell)
             if best.improved_by(evaluation):
                 outputs.keep(accelerator.unwrap_model(model), materials.tokenizer, materials.max_length)
             tracker.log_evaluation(evaluation)
@@ -154,10 +156,12 @@ def _fine_tune(
     return best.best, report.step
 
 
-def _evaluate(model: PreTrainedModel, materials: Materials, device: str, step: int, epoch: float) -> Evaluation:
-    logits = predict_logits(model, scoring_batches(materials.validation, SCORING_BATCH), device)
-    metrics = classification_metrics(logits, materials.splits.validation.labels)
-    return Evaluation("validation", len(materials.validation), metrics, step, epoch)
+def _evaluate(model: PreTrainedModel, materials: Materials, device: str, report: StepReport, tell: Tell) -> Evaluation:
+    part = materials.splits.validation
+    batches = scoring_batches(materials.validation, SCORING_BATCH)
+    logits = predict_logits(model, batches, device, _progress(tell, f"score {part.name}", len(part)))
+    metrics = classification_metrics(logits, part.labels)
+    return Evaluation(part.name, len(part), metrics, report.step, report.epoch)
 
 
 def _score_saved(folder: Path, materials: Materials, tracker: Tracker, tell: Tell) -> dict[str, Mapping[str, float]]:
@@ -191,7 +195,7 @@ def _manifest(
 ) -> Manifest:
     """`forgeml.json` but for the format number and the hashes of files, which the folder adds."""
     splits, runtime = materials.splits, materials.runtime
-    resolved = config.model_dump()
+    resolved = without_secrets(config).model_dump()
     resolved["model"]["max_length"] = materials.max_length
     return {
         "task": "single_label",
