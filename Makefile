@@ -56,6 +56,7 @@ smoke: $(VENV)/.installed-dev ## build the wheel, install it on its own and use 
 
 clean: ## remove .venv, the starter files and all that was built
 	rm -rf $(VENV) quickstart/starter quickstart/.starter-* quickstart/best_model quickstart/last_model quickstart/mlflow.db* \
+		quickstart/mlruns \
 		build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.python:

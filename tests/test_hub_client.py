@@ -100,7 +100,7 @@ def test_cached_model_serves_without_the_hub(outcomes: Outcomes, way: str, name:
     """What was fetched once must be found again, at once, while the hub is down or must not be asked."""
     without = getattr(outcomes, way)[name]
     assert (without.get("commit"), without.get("fetched")) == (outcomes.commit, False), without
-    assert without["seconds"] < 5
+    assert ("the copy in the cache serves" in without["note"]) == (way == "down")
 
 
 @pytest.mark.slow
@@ -156,7 +156,7 @@ def test_hub_that_is_away_is_named(outcomes: Outcomes) -> None:
     assert "HF_ENDPOINT" in down["fix"]
     assert str(Path("home") / "hub") in offline["what"]
     assert "HF_HUB_OFFLINE=1" in offline["what"]
-    assert max(down["seconds"], offline["seconds"]) < 5
+    assert max(down["paused"], offline["paused"]) < 5
 
 
 @pytest.mark.slow

@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from forgeml.errors import MachineError, ModelError
+from forgeml.inference import classifier as module
 from forgeml.inference.classifier import Classifier
 
 TEXTS = ["A lovely film.", "Boring and bad.", "A good " * 30 + "end", "The river.", "wonderful", "awful " * 90]
@@ -183,6 +185,32 @@ def test_what_is_no_folder_is_refused(tmp_path: Path, name: str, message: str) -
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match=message):
         Classifier.from_pretrained(tmp_path / name)
+
+
+def test_user_who_is_not_there_is_a_name(classifier: Classifier) -> None:
+    """`~nobody` of an unknown user is a folder that is not there, and may be written as one."""
+    with pytest.raises(ModelError, match="no such folder"):
+        Classifier.from_pretrained("~no-such-user/model")
+    classifier.save_pretrained("~no-such-user/model")
+    assert (Path("~no-such-user") / "model" / "forgeml.json").is_file()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory.")])
+def test_memory_that_runs_out_is_told(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The error has the device, the size of a batch and the length of texts, and says what to do."""
+
+    def refuse(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "predict_logits", refuse)
+    words = "not enough memory on cpu for a batch of 6 texts of up to 64 tokens"
+    with pytest.raises(MachineError, match=words) as caught:
+        classifier.predict(TEXTS)
+    assert "fewer than 6 texts" in caught.value.problems[0].fix
+    with pytest.raises(MachineError, match="a batch of 32 texts"):
+        classifier.predict(TEXTS * 9)
 
 
 def test_device_that_is_not_there_is_refused(trained: Path) -> None:

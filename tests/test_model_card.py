@@ -35,3 +35,10 @@ def test_header_is_what_the_hub_reads() -> None:
     """The card begins with YAML that names the library and the task."""
     header = model_card(MANIFEST).split("---\n")[1]
     assert yaml.safe_load(header) == {"library_name": "transformers", "pipeline_tag": "text-classification"}
+
+
+def test_card_without_metrics_says_so() -> None:
+    """The model of a stopped run has none; there is no empty table then."""
+    card = model_card({**MANIFEST, "metrics": {}})
+    assert "No metrics were taken" in card
+    assert "| metric" not in card

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from forgeml.errors import DataError, ModelError
 from forgeml.model.folder import LibraryErrors, check_folder, first_line, read_settings
@@ -85,6 +86,21 @@ def test_missing_tokenizer_is_said(folder: Path, left: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        *(["vocab.txt"], ["vocab.json", "merges.txt"], ["spiece.model"], ["spm.model"], ["tokenizer.model"]),
+        *(["sentencepiece.bpe.model"], ["sentencepiece.model"]),
+    ],
+)
+def test_tokenizers_of_all_families_are_known(folder: Path, names: list[str]) -> None:
+    """The files of BERT, RoBERTa, ALBERT, DeBERTa-v3, Llama, XLM-RoBERTa and RemBERT are enough each."""
+    (folder / "tokenizer.json").unlink()
+    for name in names:
+        (folder / name).write_text("")
+    check_folder(folder, "copy")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("<!DOCTYPE html>\n<html>", "line 1 is not JSON.*<!DOCTYPE html>"),
@@ -135,7 +151,9 @@ def test_library_errors_become_model_errors() -> None:
     assert "such as distilbert-base-uncased" in caught.value.problems[0].fix
 
 
-@pytest.mark.parametrize("error", [DataError.at("a", "b", "c"), MemoryError(), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [DataError.at("a", "b", "c"), MemoryError(), torch.OutOfMemoryError(), KeyboardInterrupt()]
+)
 def test_what_is_not_about_the_files_passes(error: BaseException) -> None:
     """Errors of the machine, of ForgeML itself and interrupts are not blamed on the model."""
     with pytest.raises(type(error)), LibraryErrors("it"):

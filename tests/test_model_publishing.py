@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
-from forgeml.errors import MachineError
+from forgeml.errors import MachineError, Stopped
 from forgeml.model import publishing
-from forgeml.model.publishing import beside, check_place, exchange, publish
+from forgeml.model.publishing import beside, check_place, exchange, publish, remove_stale, writing
 
 SIZE = 200_000
 
@@ -132,6 +136,110 @@ def test_exchange_in_three_moves_is_taken_back(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="absent"):
         exchange(tmp_path / "absent", other)
     assert marks(other) == {"b"}
+
+
+@pytest.mark.usefixtures("without_renameat2")
+@pytest.mark.parametrize("move", [1, 2])
+def test_stopped_exchange_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, move: int) -> None:
+    """An interrupt after the first or the second of three moves leaves both folders where they were."""
+    one, other = write(tmp_path / "one", "a"), write(tmp_path / "other", "b")
+    monkeypatch.setattr(Path, "rename", _interrupted(Path.rename, move))
+    with pytest.raises(KeyboardInterrupt):
+        exchange(one, other)
+    assert (marks(one), marks(other)) == ({"a"}, {"b"})
+    assert sorted(os.listdir(tmp_path)) == ["one", "other"]
+
+
+def _interrupted(rename: Callable[[Path, Path], Path], move: int) -> Callable[[Path, Path], Path]:
+    """The function, with an interrupt right after this call of it."""
+    calls: list[Path] = []
+
+    def moving(place: Path, target: Path) -> Path:
+        moved = rename(place, target)
+        calls.append(target)
+        if len(calls) == move:
+            raise KeyboardInterrupt
+        return moved
+
+    return moving
+
+
+def test_stop_after_the_move_finds_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal right after the exchange comes when the old folder is gone."""
+    place = write(tmp_path / "place", "a")
+
+    def then_stop(one: Path, other: Path) -> None:
+        exchange(one, other)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    monkeypatch.setattr(publishing, "exchange", then_stop)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(Stopped):
+            publish(write(tmp_path / "prepared", "b"), place)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert marks(place) == {"b"}
+    assert os.listdir(tmp_path) == ["place"]
+
+
+def test_disk_that_cannot_flush_folders_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the folder is in its place, an error in flushing the folder above does not call that failed."""
+
+    def refuse(folder: Path) -> None:
+        if folder == tmp_path:
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(publishing, "_flush_folder", refuse)
+    publish(write(tmp_path / "prepared", "b"), write(tmp_path / "place", "a"))
+    assert marks(tmp_path / "place") == {"b"}
+    assert os.listdir(tmp_path) == ["place"]
+
+
+@pytest.mark.parametrize("error", [ValueError("wrong"), KeyError("name")])
+def test_mistakes_in_writing_are_not_the_disk(tmp_path: Path, error: Exception) -> None:
+    """Errors that are not about files pass as they are."""
+    with pytest.raises(type(error)), writing(tmp_path):
+        raise error
+
+
+def test_rest_of_a_killed_process_is_removed(tmp_path: Path) -> None:
+    """What a process left that was killed goes, also what is named after it."""
+    script = (
+        "import os, sys; from pathlib import Path; from forgeml.model.publishing import beside\n"
+        "place = beside(Path(sys.argv[1])); place.mkdir(); place.with_name(place.name + '.new').mkdir()\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "place")], check=False)
+    assert len(os.listdir(tmp_path)) == 2
+    remove_stale(tmp_path / "other")
+    assert len(os.listdir(tmp_path)) == 2
+    remove_stale(tmp_path / "place")
+    assert os.listdir(tmp_path) == []
+
+
+def test_folders_of_the_living_stay(tmp_path: Path) -> None:
+    """This process's own folder, that of a process that runs, and that of another machine are left alone."""
+    own = beside(tmp_path / "place").name
+    numbered = re.compile(rf"\.{os.getpid()}\.")
+    kept = {
+        own,
+        own + ".new",
+        numbered.sub(f".{os.getppid()}.", own),
+        numbered.sub(".1.", own),
+        own.replace(publishing.HOST, "00000000").replace(publishing.PROCESS, "11111111"),
+        ".place.cache",
+        "place.aside-1a2b3c4d",
+    }
+    for name in kept:
+        (tmp_path / name).mkdir()
+    (tmp_path / own.replace(publishing.PROCESS, "11111111")).mkdir()
+    remove_stale(tmp_path / "place")
+    assert set(os.listdir(tmp_path)) == kept
+    remove_stale(tmp_path / "absent" / "place")
 
 
 def test_fresh_names_differ_and_lie_beside(tmp_path: Path) -> None:

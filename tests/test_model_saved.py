@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +89,23 @@ def change_manifest(folder: Path, **entries: object) -> None:
 
 
 def test_files_are_the_promised_ones_for_all_to_read(saved: Path) -> None:
-    """Six files, no more, each of mode 644, in a folder that others may enter."""
+    """Six files, no more, each of mode 644 under the usual umask, in a folder that others may enter."""
     assert sorted(os.listdir(saved)) == FILES
     assert {stat.S_IMODE(file.stat().st_mode) for file in saved.iterdir()} == {0o644}
     assert stat.S_IMODE(saved.stat().st_mode) & 0o500 == 0o500
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o027, 0o002])
+def test_umask_is_kept(tiny_model: Path, tmp_path: Path, umask: int) -> None:
+    """Who keeps new files from others, or shares them with a group, does so with a saved model too."""
+    before = os.umask(umask)
+    try:
+        write_model(tmp_path / "saved", *build(tiny_model), 64)
+        write_manifest(tmp_path / "saved", MANIFEST)
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "saved").iterdir()}
+    assert modes == {0o666 & ~umask}
 
 
 def test_configuration_names_the_classes(saved: Path) -> None:
@@ -183,7 +198,7 @@ def test_tokenizer_in_use_is_left_alone(tiny_model: Path, tmp_path: Path) -> Non
 
 
 def test_left_over_files_do_not_get_in(tiny_model: Path, tmp_path: Path) -> None:
-    """What a killed run left under the same name is not mixed with the new files."""
+    """What an attempt that was cut short left under the same name is not mixed with the new files."""
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "model-00007-of-00009.safetensors").write_text("old")
     write_model(tmp_path / "saved", *build(tiny_model), 64)
@@ -293,3 +308,53 @@ def test_failed_copy_leaves_nothing(saved: Path, tmp_path: Path, monkeypatch: py
         copy_whole(saved, model, tokenizer, 64, manifest)
     assert file_hash(saved / "forgeml.json") == before
     assert os.listdir(tmp_path) == ["saved"]
+
+
+SAVE = """
+import resource, sys
+from pathlib import Path
+from forgeml.errors import MachineError
+from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
+from forgeml.model.saved import write_manifest, write_model
+
+pretrained = fetch_pretrained(sys.argv[1], None)
+tokenizer = open_tokenizer(pretrained)
+model = build_classifier(pretrained, ["neg", "pos"], tokenizer)
+if sys.argv[3] == "tokenizer":
+    model.save_pretrained = lambda folder: None
+folder = Path(sys.argv[2])
+if sys.argv[3] == "manifest":
+    write_model(folder, model, tokenizer, 64)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+data = {"name": "reviews", "rows": {}, "more": "x" * 3000}
+manifest = {"task": "", "labels": [], "metrics": {}, "config": {}, "data": data, "model": {"name": "tiny"}}
+try:
+    write_manifest(folder, manifest) if sys.argv[3] == "manifest" else write_model(folder, model, tokenizer, 64)
+except MachineError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on the size of files")
+@pytest.mark.parametrize(
+    ("part", "message"), [("weights", "MB were free"), ("tokenizer", "MB were free"), ("manifest", "cannot be written")]
+)
+def test_disk_that_refuses_is_told_in_words(tiny_model: Path, tmp_path: Path, part: str, message: str) -> None:
+    """Weights, tokenizer or manifest that the system cuts off in the middle end in an error of the machine."""
+    command = [sys.executable, "-c", SAVE, str(tiny_model), str(tmp_path / "saved"), part]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "File too large" in done.stdout
+    assert message in done.stdout
+    assert not (tmp_path / "saved" / "forgeml.json").exists()
+
+
+def test_memory_for_the_model_is_told(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device too small for the weights is the machine's fault, not the model's."""
+
+    def refuse(self: PreTrainedModel, device: torch.device) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(PreTrainedModel, "to", refuse)
+    with pytest.raises(MachineError, match="not enough memory on cpu for the model"):
+        open_saved(saved, "cpu")

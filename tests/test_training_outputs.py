@@ -2,12 +2,65 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from forgeml.errors import MachineError
+from forgeml.errors import MachineError, Stopped
+from forgeml.inference.classifier import Classifier
+from forgeml.model import publishing
+from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
+from forgeml.training import outputs as module
 from forgeml.training.outputs import Outputs
+
+MANIFEST: dict[str, Any] = {
+    "task": "single_label",
+    "labels": ["neg", "pos"],
+    "metrics": {},
+    "config": {},
+    "data": {"name": "reviews", "rows": {"train": 9}, "text_column": "text"},
+    "model": {"name": "tiny", "commit": None},
+}
+Parts = tuple[PreTrainedModel, PreTrainedTokenizerBase, int]
+
+
+@pytest.fixture
+def parts(tiny_model: Path) -> Parts:
+    """What is saved: model, tokenizer, longest text."""
+    pretrained = fetch_pretrained(str(tiny_model), None)
+    tokenizer = open_tokenizer(pretrained)
+    return build_classifier(pretrained, ["neg", "pos"], tokenizer), tokenizer, 64
+
+
+@pytest.fixture
+def _stopping() -> Iterator[None]:
+    """SIGTERM raises Stopped, as on the command line."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def _then_stop(work: Callable[..., object]) -> Callable[..., None]:
+    """The function with a signal right after it."""
+
+    def run(*arguments: object) -> None:
+        work(*arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    return run
 
 
 def test_looking_writes_nothing(tmp_path: Path) -> None:
@@ -30,3 +83,118 @@ def test_output_dir_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError):
         Outputs(str(tmp_path / "file"))
+
+
+def test_user_who_is_not_there_is_a_name(tmp_path: Path) -> None:
+    """`~nobody` of an unknown user is a folder of that name, not a crash."""
+    assert Outputs("~no-such-user/x").best == Path("~no-such-user/x/best_model")
+    assert Outputs("~/x").best == Path(os.environ["HOME"]) / "x" / "best_model"
+
+
+def test_finished_run_leaves_one_folder(parts: Parts, tmp_path: Path) -> None:
+    """After two kept models and the publishing only `best_model/` is there."""
+    outputs = Outputs(str(tmp_path))
+    outputs.keep(*parts)
+    outputs.keep(*parts)
+    outputs.publish(MANIFEST)
+    outputs.clean()
+    assert outputs.published
+    assert os.listdir(tmp_path) == ["best_model"]
+
+
+@pytest.mark.usefixtures("_stopping")
+def test_stop_right_after_the_exchange(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new model is in place, the old one is gone, and nothing is taken for the best model so far."""
+    first = Outputs(str(tmp_path))
+    first.keep(*parts)
+    first.publish(MANIFEST | {"labels": ["old"]})
+    outputs = Outputs(str(tmp_path))
+    outputs.keep(*parts)
+    monkeypatch.setattr(publishing, "exchange", _then_stop(publishing.exchange))
+    with pytest.raises(Stopped):
+        outputs.publish(MANIFEST)
+    assert outputs.published
+    assert outputs.keep_after_stop(MANIFEST) is None
+    outputs.clean()
+    assert os.listdir(tmp_path) == ["best_model"]
+    assert json.loads((tmp_path / "best_model" / "forgeml.json").read_text())["labels"] == ["neg", "pos"]
+
+
+@pytest.mark.usefixtures("_stopping")
+def test_stop_before_the_publishing_keeps_the_best(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal once the manifest is written leaves the whole model in `last_model/`."""
+    outputs = Outputs(str(tmp_path))
+    outputs.keep(*parts)
+    monkeypatch.setattr(module, "write_manifest", _then_stop(module.write_manifest))
+    with pytest.raises(Stopped):
+        outputs.publish(MANIFEST)
+    assert outputs.keep_after_stop() == tmp_path / "last_model"
+    outputs.clean()
+    assert os.listdir(tmp_path) == ["last_model"]
+    assert Classifier.from_pretrained(tmp_path / "last_model", "cpu").manifest["labels"] == ["neg", "pos"]
+
+
+@pytest.mark.usefixtures("_stopping")
+def test_second_signal_waits_for_the_keeping(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who presses Ctrl-C twice still gets the best model so far."""
+    outputs = Outputs(str(tmp_path))
+    outputs.keep(*parts)
+    monkeypatch.setattr(module, "write_manifest", _then_stop(module.write_manifest))
+    with pytest.raises(Stopped):
+        outputs.keep_after_stop(MANIFEST)
+    outputs.clean()
+    assert os.listdir(tmp_path) == ["last_model"]
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_last_model_has_a_manifest(parts: Parts, tmp_path: Path, stopped: bool) -> None:
+    """`last_model/` opens with the columns it was trained on, even though it has no metrics."""
+    outputs = Outputs(str(tmp_path))
+    if stopped:
+        outputs.keep(*parts)
+        outputs.keep_after_stop(MANIFEST)
+    else:
+        outputs.save_last(*parts, MANIFEST)
+    outputs.clean()
+    classifier = Classifier.from_pretrained(tmp_path / "last_model", "cpu")
+    assert classifier.manifest["data"]["text_column"] == "text"
+    assert classifier.manifest["metrics"] == {}
+
+
+def test_best_so_far_is_kept_without_a_manifest_if_need_be(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full by now does not cost the model of a stopped run."""
+    outputs = Outputs(str(tmp_path))
+    outputs.keep(*parts)
+
+    def refuse(folder: Path, manifest: object) -> None:
+        raise MachineError.at(str(folder), "cannot be written", "free some space")
+
+    monkeypatch.setattr(module, "write_manifest", refuse)
+    assert outputs.keep_after_stop(MANIFEST) == tmp_path / "last_model"
+    assert Classifier.from_pretrained(tmp_path / "last_model", "cpu").manifest == {}
+
+
+def test_nothing_is_kept_before_the_first_evaluation(tmp_path: Path) -> None:
+    """A run that is stopped at once has no best model."""
+    assert Outputs(str(tmp_path)).keep_after_stop(MANIFEST) is None
+    assert os.listdir(tmp_path) == []
+
+
+def test_killed_run_is_cleaned_up_by_the_next(parts: Parts, tmp_path: Path) -> None:
+    """What a killed run had written beside goes with the next run; what another run writes stays."""
+    script = (
+        "import os, sys; from forgeml.training.outputs import Outputs\n"
+        "Outputs(sys.argv[1]).prepared.mkdir(); os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    other = Outputs(str(tmp_path))
+    other.keep(*parts)
+    assert len(os.listdir(tmp_path)) == 1
+    outputs = Outputs(str(tmp_path))
+    outputs.keep(*parts)
+    outputs.publish(MANIFEST)
+    assert sorted(os.listdir(tmp_path)) == sorted([other.prepared.name, "best_model"])

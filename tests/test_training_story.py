@@ -28,7 +28,8 @@ def test_machine_says_what_was_not_expected() -> None:
 @pytest.mark.parametrize(("fetched", "came"), [(True, "fetched into /cache"), (False, "cached in /cache")])
 def test_model_says_size_and_place(fetched: bool, came: str) -> None:
     """A model of the hub is told with commit, size, and whether it was fetched or there already."""
-    note = story.model(Pretrained("owner/name", "0123456789abcdef", "/cache", 267_954_768, fetched))
+    note, away = story.model(Pretrained("owner/name", "0123456789abcdef", "/cache", 267_954_768, fetched, "hub away"))
+    assert (away.text, away.warning) == ("hub away", True)
     assert note.text == f"owner/name at commit 01234567, 268 MB, {came}"
 
 

@@ -37,6 +37,8 @@ class Source:
     """Size on disk."""
     fetched: bool = False
     """True when it came over the network just now, False when it was there already."""
+    note: str = ""
+    """A sentence on what the user might not expect of where it came from."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ class Pretrained:
     folder: str
     bytes: int
     fetched: bool
+    note: str = ""
+    """A sentence on what the user might not expect of where it came from."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,8 @@ class TrainingResult:
     seconds: float
     run_id: str | None
     """MLflow run; None when tracking failed."""
+    model_id: str | None = None
+    """Id of the model in MLflow, as in `models:/ID`; None when it was not logged."""
 
 
 @dataclass(frozen=True)

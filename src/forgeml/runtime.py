@@ -1,4 +1,4 @@
-"""The machine: surroundings, device, precision, threads, seeds, versions."""
+"""The machine: surroundings, device, precision, threads, seeds, versions, signals, memory."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import json
 import os
 import platform
 import random
+import signal
 import tempfile
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import torch
@@ -23,6 +26,11 @@ BF16_WORTHWHILE = 1.3
 """How many times faster than fp32 bf16 must be measured before `auto` takes it."""
 
 RECORDED_PACKAGES = ("forgeml", "torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy")
+
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+MEMORY_WORDS = ("not enough memory", "out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch says when memory runs out without raising its own kind of error for that."""
 
 
 def choose_runtime(device: str, precision: str) -> Runtime:
@@ -110,6 +118,60 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+@contextmanager
+def held_signals() -> Iterator[None]:
+    """Inside `with`, signals that ask the program to stop wait; they are raised again on leaving.
+
+    For moves on disk and what is remembered of them, which belong together. Only the main thread runs handlers of
+    signals; in any other one nothing is to be held.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    holding = True
+    waiting: dict[int, None] = {}
+    # What is ignored stays so; a handler that is not Python's, None, could not be put back.
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    before = {number: handler for number, handler in before.items() if handler not in (None, signal.SIG_IGN)}
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        if holding:
+            waiting[number] = None
+        else:
+            # A signal during the putting back below cut it short: this one is still to be put back.
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
+
+    try:
+        for number in before:
+            signal.signal(number, remember)
+        yield
+    finally:
+        holding = False
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in waiting:
+            signal.raise_signal(number)
+
+
+@contextmanager
+def memory_errors(what: str, fix: str) -> Iterator[None]:
+    """Inside `with`, memory that runs out, on whichever device, becomes a MachineError with these words."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MachineError.at("memory", what, fix) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left; torch has a kind of its own for it only on some devices."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in MEMORY_WORDS)
 
 
 def versions() -> dict[str, str]:

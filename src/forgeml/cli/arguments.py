@@ -1,10 +1,13 @@
-"""What `train` and `config` share: a configuration file and settings that win over it."""
+"""What commands share: the options of several, and a configuration file with settings that win over it."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 import typer
+
+from forgeml.config.opening import hide_secrets
+from forgeml.errors import ConfigError
 
 DEFAULT_FILE = "config.yaml"
 
@@ -15,16 +18,34 @@ FileAndSettings = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="CONFIG [--SECTION.KEY VALUE]",
-        help=f"The file (default: {DEFAULT_FILE}), then any settings that are to win over it.",
+        help=f"The file (default: {DEFAULT_FILE}) and any settings that are to win over it.",
     ),
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; everything for people goes to stderr.")]
 
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+
 
 def split_arguments(arguments: list[str] | None) -> tuple[str, list[str]]:
-    """The configuration file, and the rest, which are settings."""
-    given = arguments or []
-    if given and not given[0].startswith("--"):
-        return given[0], given[1:]
-    return DEFAULT_FILE, given
+    """The configuration file, and the rest, which are settings; the file may stand before, between or after them.
+
+    Raises:
+        ConfigError: two arguments could be the file.
+    """
+    files: list[str] = []
+    settings: list[str] = []
+    rest = list(arguments or ())
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            files.append(word)
+            continue
+        settings.append(word)
+        if word.startswith("--") and "=" not in word and rest and not rest[0].startswith("--"):
+            settings.append(rest.pop(0))
+    if len(files) > 1:
+        what = f"unexpected argument; the configuration file is {hide_secrets(files[0])}"
+        fix = "name one file; settings are given as --section.key value, such as --training.num_epochs 1"
+        raise ConfigError.at(hide_secrets(files[1]), what, fix)
+    return files[0] if files else DEFAULT_FILE, settings

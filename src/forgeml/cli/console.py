@@ -92,7 +92,7 @@ class Watcher:
             self._line(task, f"{done}/{total}  {detail}", "")
 
     def _line(self, topic: str, text: str, style: str) -> None:
-        self._console.print(Text.assemble((f"{topic:<{TOPIC_WIDTH}}", "bold"), (text, style)))
+        self._console.print(Text.assemble((f"{topic:<{TOPIC_WIDTH - 1}} ", "bold"), (text, style)))
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> None:

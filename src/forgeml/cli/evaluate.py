@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from forgeml.cli.arguments import Json
+from forgeml.cli.arguments import Device, Json
 
 
 def evaluate(
@@ -19,6 +19,7 @@ def evaluate(
     subset: Annotated[str | None, typer.Option(help="Configuration of a hub data set that has several.")] = None,
     text_column: Annotated[str | None, typer.Option(help="Column with the text; left out: as in training.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column with the label; left out: as in training.")] = None,
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Score a saved model on labelled texts.
@@ -35,7 +36,7 @@ def evaluate(
     from forgeml.inference.report import evaluate as score
     from forgeml.records import Progress
 
-    classifier = Classifier.from_pretrained(model)
+    classifier = Classifier.from_pretrained(model, device)
     trained_on = classifier.manifest.get("data", {})
     columns = (text_column or trained_on.get("text_column"), label_column or trained_on.get("label_column"))
     part = labelled_split(read_source(data, subset), split, columns, classifier.labels)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from types import FrameType
 from typing import Annotated
@@ -14,7 +15,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from forgeml.cli import config, evaluate, predict, train
+from forgeml.cli import config, evaluate, predict, streams, train
 from forgeml.errors import ForgeError, Stopped
 
 HELP = """Turn one YAML file into a text classifier in use.
@@ -30,10 +31,13 @@ Examples:
 Exit codes:
   0 done          1 a bug of ForgeML     2 configuration or usage   3 data
   4 model         5 machine              6 hub or network           7 training failed
-  130 and 143     stopped by a signal
+  129, 130, 143   stopped by a signal
 """
 
 DONE, BUG = 0, 1
+
+ONE_STOP_S = 1.0
+"""A further signal within this time belongs to the first: `timeout` and service managers send two at once."""
 
 
 def _version(wanted: bool) -> None:
@@ -62,11 +66,12 @@ app.command("config", context_settings=config.CONTEXT)(config.config)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line given, or the process's own, and exit with its code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
-    for stream in (sys.stdout, sys.stderr):
-        # Under a locale without UTF-8 a text must not end the program.
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    stop = _Stop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # What is ignored already, as by nohup or in a script's background, stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
+    streams.prepare()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -86,25 +91,38 @@ def run(arguments: list[str]) -> int:
     except Stopped as stop:
         _say("stopped")
         return stop.exit_code
-    except (BrokenPipeError, SystemExit):
-        # Whoever read the output has gone; Typer turns that into SystemExit while a command runs. Python would
-        # complain once more when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except streams.ReaderGone:
+        return DONE
+    except SystemExit as end:
+        # Typer turns every broken pipe into this, be it the one to a server.
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        return _bug(end.__context__)
     except Exception as error:  # noqa: BLE001 the border: a bug becomes one sentence and a file
-        _say(f"forgeml: a bug: {type(error).__name__}: {error}\n  fix: report it with {_write_traceback()}")
-        return BUG
+        return _bug(error)
     return DONE
+
+
+class _Stop:
+    """Handles signals: the first one lets the program clean up, one more ends it at once."""
+
+    def __init__(self) -> None:
+        self._at: float | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._at is None:
+            self._at = time.monotonic()
+            raise Stopped(number)
+        if time.monotonic() - self._at > ONE_STOP_S:
+            os._exit(128 + number)
+
+
+def _bug(error: BaseException) -> int:
+    with tempfile.NamedTemporaryFile("w", prefix="forgeml-", suffix=".log", delete=False, encoding="utf-8") as log:
+        traceback.print_exception(error, file=log)
+    _say(f"forgeml: a bug: {type(error).__name__}: {error}\n  fix: report it with {log.name}")
+    return BUG
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)  # noqa: T201
-
-
-def _stop(signal_number: int, frame: FrameType | None) -> None:
-    raise Stopped(signal_number)
-
-
-def _write_traceback() -> str:
-    with tempfile.NamedTemporaryFile("w", prefix="forgeml-", suffix=".log", delete=False, encoding="utf-8") as log:
-        log.write(traceback.format_exc())
-    return log.name

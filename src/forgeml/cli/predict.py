@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from forgeml.cli.arguments import Json
+from forgeml.cli.arguments import Device, Json
 from forgeml.errors import ConfigError
 
 
 def predict(
     model: Annotated[str, typer.Argument(help="Folder of a saved model, such as best_model.")],
     texts: Annotated[list[str], typer.Argument(help="Texts to classify, each in quotes.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Classify texts with a saved model.
@@ -24,10 +24,11 @@ def predict(
       forgeml predict best_model "A warm, funny film." "Two hours too long."
       forgeml predict best_model "A warm, funny film." --json
     """
+    _check_texts(texts)
+    # The slow imports come after the check: a mistake is told in an instant.
     from forgeml.cli.console import predictions_table
     from forgeml.inference.classifier import Classifier
 
-    _check_texts(texts)
     predictions = Classifier.from_pretrained(model, device).predict(texts)
     if not as_json:
         predictions_table(texts, predictions)

@@ -19,7 +19,7 @@ def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
       forgeml train config.yaml --training.num_epochs 1 --data.train_split "train[:5000]"
     """
     from forgeml.cli.console import Watcher, metrics_table
-    from forgeml.config.loading import load_config, parse_overrides
+    from forgeml.config.loading import load_config, parse_overrides, warnings
     from forgeml.records import Note
 
     file, settings = split_arguments(arguments)
@@ -28,6 +28,8 @@ def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
     with Watcher() as tell:
         changed = f", {len(overrides)} settings from the command line" if overrides else ""
         tell(Note("configuration", f"{file} read{changed}; loading the libraries"))
+        for odd in warnings(config):
+            tell(Note("configuration", odd, warning=True))
         # The slow imports come after the file has been checked: a typing error is told in an instant.
         from forgeml.training.train import train as run
 
@@ -42,6 +44,7 @@ def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
                     "steps": result.steps,
                     "seconds": round(result.seconds, 1),
                     "run_id": result.run_id,
+                    "model_id": result.model_id,
                 }
             )
         )

@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from forgeml.config.opening import TOKEN, hide_secrets
-from forgeml.config.reading import Document, KeyPath, parse_value, read_yaml
-from forgeml.config.schema import Config
-from forgeml.config.settings import all_settings, find_setting, section_names
+from forgeml.config.checks import bare_folders, forbidden_texts, odd_values, quoted_numbers
+from forgeml.config.opening import hide_secrets
+from forgeml.config.reading import Document, parse_value, read_yaml
+from forgeml.config.schema import Config, Section
+from forgeml.config.settings import all_settings, find_setting, plain, section_names
 from forgeml.config.wording import Origins, explain, show, unknown_fix
 from forgeml.errors import ConfigError, Problem
 
 Value = str | int | float | bool | None
-
-# Texts that are refused wherever they stand: the pattern, what is wrong with it, what to do instead.
-FORBIDDEN: tuple[tuple[str, str, str], ...] = (
-    (
-        TOKEN,
-        "a hub token is written here; this file gets copied and saved",
-        "delete it here, set the environment variable HF_TOKEN instead, and have the hub replace this token",
-    ),
-    (
-        r"^https?://[^/\s@:]*:[^/\s@]+@",
-        "a password is written in this address; this file gets copied and saved",
-        "delete it here, set the environment variables MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead",
-    ),
-    (
-        r"\$\{\w+\}|^\$[A-Z_][A-Z0-9_]*$",
-        "environment variables are not replaced here",
-        'write the value itself, or let the shell do it on the command line: --section.key "$NAME"',
-    ),
-)
+Part = TypeVar("Part", bound=Section)
 
 
 def load_config(path: str | Path, overrides: Sequence[tuple[str, str]] = ()) -> Config:
@@ -54,8 +37,9 @@ def load_config(path: str | Path, overrides: Sequence[tuple[str, str]] = ()) -> 
     texts, problems = _known_overrides(overrides)
     origins = Origins(str(path), document.lines, frozenset(tuple(name.split(".")) for name in texts))
     values = _merge(document, texts)
-    problems = [*document.problems, *problems, *_forbidden(values, origins), *_quoted_numbers(values, origins)]
-    problems += _settle_precision(values, origins)
+    problems = [*document.problems, *problems, *_settle_precision(values, origins)]
+    for check in (forbidden_texts, quoted_numbers, bare_folders):
+        problems += check(values, origins)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
@@ -113,9 +97,22 @@ def flatten(config: Config) -> dict[str, Value]:
     return flat
 
 
-def without_secrets(config: Config) -> Config:
-    """A copy that shows no password, for what is saved or sent; the program itself uses the original."""
-    return Config.model_validate_json(hide_secrets(config.model_dump_json()))
+def warnings(config: Config) -> list[str]:
+    """A sentence for each value that is allowed and hardly ever meant."""
+    return odd_values(flatten(config))
+
+
+def without_secrets(part: Part) -> Part:
+    """A copy that shows no password, for what is shown, saved or sent; the program itself uses the original."""
+    # Text by text: in all of them together the start of one and the end of another can look like a password.
+    hidden: dict[str, Any] = {}
+    for key in type(part).model_fields:
+        value = getattr(part, key)
+        if isinstance(value, Section):
+            hidden[key] = without_secrets(value)
+        elif isinstance(value, str):
+            hidden[key] = hide_secrets(value)
+    return part.model_copy(update=hidden)
 
 
 def to_yaml(config: Config) -> str:
@@ -184,55 +181,21 @@ def _override_value(name: str, text: str) -> Any:  # noqa: ANN401 - not validate
     return text.strip() if only_text and value is not None and not isinstance(value, str) else value
 
 
-def _forbidden(values: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
-    for path, text in _texts(values, ()):
-        for pattern, what, fix in FORBIDDEN:
-            if re.search(pattern, text):
-                yield Problem(origins.where(path[:2]), what, fix)
-
-
-def _quoted_numbers(values: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
-    """A setting that takes a number or a name would take "0.1" for a name, and nobody means that."""
-    for setting in all_settings():
-        content = values[setting.section] if setting.section else values
-        text = content.get(setting.key) if isinstance(content, dict) else None
-        if (
-            isinstance(text, str)
-            and setting.kinds >= {"number", "string"}
-            and isinstance(parse_value(text), (int, float))
-        ):
-            fix = f"write {setting.key}: {text.strip()} without quotes, which make it a text"
-            what = f"{setting.wanted} is wanted, found {show(text)}"
-            yield Problem(origins.where((setting.section, setting.key)), what, fix)
-
-
-def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:  # noqa: ANN401
-    """Every text in there, keys included, with its place."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield (*path, key), key
-            yield from _texts(part, (*path, key))
-    elif isinstance(value, list):
-        for number, part in enumerate(value):
-            yield from _texts(part, (*path, str(number)))
-
-
 def _settle_precision(values: dict[str, Any], origins: Origins) -> list[Problem]:
-    """Turn the older `fp16: true` into `precision: fp16`; `fp16: false` says nothing."""
+    """Turn the older `fp16` into `precision`: of the two, the one on the command line wins over the file's."""
     training = values["training"]
     if not isinstance(training, dict) or not isinstance(training.get("fp16"), bool):
         return []
-    older = training["fp16"]
+    older, precision = training["fp16"], training.get("precision", "auto")
     training["fp16"] = None
-    if not older:
+    on_command_line = [("training", key) in origins.options for key in ("fp16", "precision")]
+    if on_command_line == [False, True] or older == (precision == "fp16"):
         return []
-    precision = training.setdefault("precision", "fp16")
-    if precision == "fp16":
+    if precision == "auto" or on_command_line == [True, False]:
+        training["precision"] = "fp16" if older else "auto"
         return []
     both = [origins.where(("training", key)) for key in ("fp16", "precision")]
-    what = f"fp16: true contradicts precision, which is {show(precision)} at {both[1]}"
+    what = f"fp16: {plain(older)} contradicts precision, which is {show(precision)} at {both[1]}"
     return [Problem(both[0], what, "keep precision and delete fp16, its older spelling")]
 
 

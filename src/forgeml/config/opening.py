@@ -11,16 +11,24 @@ from forgeml.errors import ConfigError, nearest
 
 MAX_BYTES = 1_000_000
 
-# Tokens of the hub, and passwords in web addresses. No message may show them, whatever else it is about.
+# Tokens of the hub, and passwords in addresses. No message may show them, whatever else it is about. A password may
+# hold what an address does not allow in it, `@`, `/` and `:`, so it lasts until the last `@` before the query; digits
+# up to a `/` are a port. In a query it is known by its name.
 TOKEN = r"hf_[A-Za-z0-9]{20,}"
-PASSWORD = r"(?<=://)[^/\s@:]*:[^/\s@]+(?=@)"
+PASSWORD = r"(?<=://)[^/\s:\[]*:(?!\d{1,5}[/?#])(?:(?!\?\w+=)\S)+(?=@)"
+_IN_QUERY = r"(?i:(?P<name>[?&;][\w.-]*(?:password|passwd|pwd|token|secret|key)=)[^&\s]+)"
 
 _FOREIGN = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", codecs.BOM_UTF32_BE: "UTF-32"}
 
 
 def hide_secrets(text: str) -> str:
     """The text with tokens and passwords replaced by stars, of the same length so that columns still fit."""
-    return re.sub(f"{TOKEN}|{PASSWORD}", lambda found: "*" * len(found.group()), text)
+
+    def stars(found: re.Match[str]) -> str:
+        name = found["name"] or ""
+        return name + "*" * (len(found.group()) - len(name))
+
+    return re.sub(f"{TOKEN}|{PASSWORD}|{_IN_QUERY}", stars, text)
 
 
 def read_text(path: Path) -> str:

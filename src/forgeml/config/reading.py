@@ -62,6 +62,12 @@ _SYNTAX: tuple[tuple[str, str, str, bool], ...] = (
         "start keys of a section in one column",
         False,
     ),
+    (
+        "unknown escape character",
+        "a backslash in double quotes starts an escape, and this is none",
+        "use single quotes, in which a backslash is only a backslash",
+        False,
+    ),
     ("expected ':'", "a colon is missing after this key", "write `key: value`", True),
     ("expected ',' or", "a bracket is opened here and not closed", "close the bracket", True),
     ("cannot start any token", "no value can start with this character", "put the value in quotes", False),

@@ -35,7 +35,7 @@ class DataConfig(Section):
     """Which labelled texts to learn from."""
 
     dataset: Annotated[str, Field(min_length=1)]
-    """Data set on the hub (`imdb`), a local CSV or JSON Lines file, or a folder with `train.csv` and the like."""
+    """Data set on the hub (`imdb`), a local CSV, TSV or JSON file, or a folder with `train.csv` and the like."""
     subset: str | None = None
     """Configuration of a hub data set that has several, for instance `sentiment` of `tweet_eval`."""
     train_split: SplitName = "train"

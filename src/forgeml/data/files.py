@@ -1,4 +1,4 @@
-"""Labelled text from local files: CSV, TSV and JSON Lines, plain or gzipped, alone or in a folder by split."""
+"""Labelled text from local files: CSV, TSV and JSON, plain or gzipped, alone or in a folder by split."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from forgeml.data import delimited, json_lines
+from forgeml.data import delimited, json_rows
 from forgeml.errors import DataError, Problem, nearest
 from forgeml.records import Source
 
 READERS: dict[str, Callable[[Path, IO[str]], Iterator[tuple[int, Any] | Problem]]] = {
     ".csv": partial(delimited.read_records, delimiter=","),
     ".tsv": partial(delimited.read_records, delimiter="\t"),
-    ".jsonl": json_lines.read_records,
-    ".ndjson": json_lines.read_records,
+    ".jsonl": json_rows.read_records,
+    ".ndjson": json_rows.read_records,
+    ".json": json_rows.read_array,
 }
 """By the end of the name, without .gz; the first record of a delimited file is its header."""
 DELIMITED = (".csv", ".tsv")
@@ -233,7 +234,7 @@ def _without_problems(records: Iterator[tuple[int, Any] | Problem]) -> Iterator[
 
 def _as_table(path: Path, records: Iterator[tuple[int, Any]]) -> pa.Table:
     if _suffix(path) not in DELIMITED:
-        return json_lines.as_table(path, _chunks(records))
+        return json_rows.as_table(path, _chunks(records))
     _, header = next(records, (1, []))
     return delimited.as_table((rows for _, rows in _chunks(records)), header)
 

@@ -41,13 +41,13 @@ def read_hub(dataset: str, subset: str | None) -> Source:
         DataError: the subset is not there, or the files cannot be read.
         MachineError: the files cannot be written.
     """
-    name = known_dataset(dataset).repository
+    name, note = known_dataset(dataset).repository, ""
     try:
         found = look_up(Asked("dataset", name))
         name = found.name
         builder, fetched = _fetch(found, subset or known_dataset(name).subset)
     except HubAwayError as away:
-        builder, fetched = _cached(name, subset or known_dataset(name).subset, away), False
+        builder, fetched, note = _cached(name, subset or known_dataset(name).subset, away), False, away.note()
     splits = _splits(builder)
     known, folder = known_dataset(builder.repo_id), Path(builder.cache_dir)
     return Source(
@@ -60,6 +60,7 @@ def read_hub(dataset: str, subset: str | None) -> Source:
         stored=str(folder),
         bytes=sum(file.stat().st_size for file in folder.iterdir()),
         fetched=fetched,
+        note=note,
     )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from forgeml.config.schema import DataConfig
 from forgeml.data import labels, slices
 from forgeml.data.files import lines_of
-from forgeml.data.json_lines import UNUSABLE
+from forgeml.data.json_rows import UNUSABLE
 from forgeml.errors import DataError, Problem, nearest
 from forgeml.records import Source, Split, Splits
 

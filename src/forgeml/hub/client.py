@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from huggingface_hub.errors import (
     IncompleteSnapshotError,
     LocalEntryNotFoundError,
 )
+from huggingface_hub.utils import enable_progress_bars  # type: ignore[attr-defined]
 
 from forgeml.errors import HubError
 from forgeml.hub.errors import PASSING, Asked, HubAwayError, hub_errors, status_of
@@ -43,11 +45,20 @@ class Found:
     commit: str
 
 
-def fetch_model_files(repository: str, revision: str | None, patterns: Sequence[str]) -> tuple[Path, bool]:
-    """Bring the files that match `patterns` to this machine, all from the one commit that `revision` stands for.
+@dataclass(frozen=True)
+class Fetched:
+    """A repository's files on this machine."""
 
-    Returns:
-        The folder in the cache, named by the commit, and whether anything came over the network.
+    folder: Path
+    """In the cache, named by the commit."""
+    fetched: bool
+    """Whether anything came over the network."""
+    note: str = ""
+    """Why the copy in the cache serves though the hub was asked; empty when it answered or must not be asked."""
+
+
+def fetch_model_files(repository: str, revision: str | None, patterns: Sequence[str]) -> Fetched:
+    """Bring the files that match `patterns` to this machine, all from the one commit that `revision` stands for.
 
     Raises:
         HubError: not found, not allowed, or neither reached nor cached.
@@ -64,9 +75,9 @@ def fetch_model_files(repository: str, revision: str | None, patterns: Sequence[
         with hub_errors(asked):
             before = _cached_files({**wanted, "repo_id": repository, "revision": found.commit})
             folder = _download(asked, wanted, before)
-        return folder, before != set(folder.iterdir())
+        return Fetched(folder, before != set(folder.iterdir()))
     except HubAwayError as away:
-        return _cached_model(asked, wanted, away), False
+        return Fetched(_cached_model(asked, wanted, away), fetched=False, note=away.note())
 
 
 def _cached_files(wanted: dict[str, Any]) -> set[Path]:
@@ -106,6 +117,12 @@ def _cached_model(asked: Asked, wanted: dict[str, Any], away: HubAwayError) -> P
         raise away.without(f"only a part of {asked.name} is in the cache ({error.snapshot_path})") from error
     except LocalEntryNotFoundError:
         raise away.without(asked.not_cached()) from away
+
+
+def show_downloads() -> None:
+    """Draw the client's progress bars again, which another library has switched off; but only on a terminal."""
+    if sys.stderr.isatty():
+        enable_progress_bars()
 
 
 def look_up(asked: Asked) -> Found:

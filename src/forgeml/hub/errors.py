@@ -58,6 +58,10 @@ class Asked:
 class HubAwayError(HubError):
     """The hub gave no usable answer, so that what is cached may serve instead."""
 
+    def note(self) -> str:
+        """The sentence for when the cache serves; empty where the user wanted it so."""
+        return "" if constants.HF_HUB_OFFLINE else f"{self.problems[0].what}; the copy in the cache serves"
+
     def without(self, lack: str) -> HubError:
         """The error to end with, as the cache has this lack."""
         problem = self.problems[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +18,7 @@ from forgeml.model.forward import predict_logits, softmax
 from forgeml.model.pretrained import DEFAULT_MAX_LENGTH, position_limit
 from forgeml.model.publishing import check_place
 from forgeml.records import Prediction
-from forgeml.runtime import choose_device
+from forgeml.runtime import choose_device, memory_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,9 +61,9 @@ class Classifier:
 
         Raises:
             ModelError: missing, damaged, not a trained classifier, or written by a newer ForgeML.
-            MachineError: the device is not there.
+            MachineError: the device is not there, or its memory does not suffice.
         """
-        place = Path(folder).expanduser()
+        place = _path(folder)
         if not place.is_dir():
             found = "a file" if place.exists() else "no such folder"
             raise ModelError.at(str(folder), found, "give the folder of a saved model, such as best_model")
@@ -76,6 +77,7 @@ class Classifier:
 
         Raises:
             TypeError: a single string instead of a list of them, or something in the list that is not text.
+            MachineError: the memory does not suffice.
         """
         return [self._prediction(row) for row in softmax(self.logits(texts))]
 
@@ -90,6 +92,7 @@ class Classifier:
 
         Raises:
             TypeError: a single string instead of a list of them, or something in the list that is not text.
+            MachineError: the memory does not suffice.
         """
         if isinstance(texts, str):
             raise TypeError("a list of texts is wanted, found one string; write predict([text])")
@@ -98,8 +101,13 @@ class Classifier:
             _check_text(index, text)
         if not words:
             return np.empty((0, len(self.labels)), np.float32)
-        encoded = encode(self._tokenizer, words, self.max_length)
-        return predict_logits(self._model, scoring_batches(encoded, SCORING_BATCH), self._device, on_progress)
+        size = min(SCORING_BATCH, len(words))
+        with memory_errors(
+            f"not enough memory on {self._device} for a batch of {size} texts of up to {self.max_length} tokens",
+            f"free memory on {self._device}, choose another device, or give fewer than {size} texts at a time",
+        ):
+            encoded = encode(self._tokenizer, words, self.max_length)
+            return predict_logits(self._model, scoring_batches(encoded, SCORING_BATCH), self._device, on_progress)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the classifier to another folder, whole or not at all.
@@ -107,7 +115,7 @@ class Classifier:
         Raises:
             MachineError: the folder cannot be written, or something else stands there.
         """
-        place = Path(folder).expanduser()
+        place = _path(folder)
         check_place(place)
         saved.copy_whole(place, self._model, self._tokenizer, self.max_length, self.manifest)
 
@@ -115,6 +123,11 @@ class Classifier:
         scores = dict(zip(self.labels, row.tolist(), strict=True))
         label = self.labels[int(row.argmax())]
         return Prediction(label, scores[label], scores)
+
+
+def _path(folder: str | Path) -> Path:
+    # Path.expanduser raises for a user who does not exist; here `~nobody` is then a name like any other.
+    return Path(os.path.expanduser(folder))
 
 
 def _check_task(folder: Path, model: PreTrainedModel) -> None:

@@ -42,7 +42,9 @@ def model_card(manifest: Mapping[str, Any]) -> str:
 
 
 def _table(metrics: Mapping[str, Mapping[str, float]]) -> str:
-    """One row a metric, one column a split."""
+    """One row a metric, one column a split; a model of a run that did not end may have none."""
+    if not metrics:
+        return "No metrics were taken of this model."
     names = dict.fromkeys(name for values in metrics.values() for name in values)
     rows = [f"| metric | {' | '.join(metrics)} |", "|---" * (1 + len(metrics)) + "|"]
     for name in names:

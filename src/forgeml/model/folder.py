@@ -11,6 +11,7 @@ import transformers
 
 from forgeml.errors import ForgeError, ModelError
 from forgeml.model.weights import INDEX, WEIGHTS, stored_weights
+from forgeml.runtime import is_out_of_memory
 
 CONFIG = "config.json"
 TOKENIZER_SETS = (
@@ -18,7 +19,9 @@ TOKENIZER_SETS = (
     ("vocab.txt",),
     ("vocab.json", "merges.txt"),
     ("spiece.model",),
+    ("spm.model",),
     ("sentencepiece.bpe.model",),
+    ("sentencepiece.model",),
     ("tokenizer.model",),
 )
 """A tokenizer is there when all files of one of these sets are."""
@@ -96,7 +99,7 @@ class LibraryErrors:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Raise what is to be said of the error, or let it pass."""
-        if isinstance(error, Exception) and not isinstance(error, ForgeError | MemoryError):
+        if isinstance(error, Exception) and not isinstance(error, ForgeError) and not is_out_of_memory(error):
             raise ModelError.at(
                 "model.name", f"{self._what}: {first_line(error)}", self._fix or other_model()
             ) from error

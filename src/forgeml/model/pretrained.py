@@ -16,7 +16,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICA
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from forgeml.errors import ConfigError, ModelError
-from forgeml.hub.client import fetch_model_files
+from forgeml.hub.client import Fetched, fetch_model_files, show_downloads
 from forgeml.hub.names import model_repository
 from forgeml.model.folder import CONFIG, TOKENIZER_SETS, LibraryErrors, check_folder, other_model
 from forgeml.model.weights import INDEX, stored_weights
@@ -43,6 +43,8 @@ COUNT_POSITIONS_FROM_PAD = frozenset(
 
 transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+# That was meant for the loading of weights, which takes a second; downloads take minutes.
+show_downloads()
 
 
 def fetch_pretrained(name: str, revision: str | None) -> Pretrained:
@@ -53,13 +55,13 @@ def fetch_pretrained(name: str, revision: str | None) -> Pretrained:
         HubError: the hub did not deliver.
     """
     if is_local(name):
-        folder, commit, fetched = Path(name).expanduser(), None, False
+        found, commit = Fetched(Path(os.path.expanduser(name)), fetched=False), None
     else:
-        folder, fetched = fetch_model_files(model_repository(name), revision, FILES_TO_FETCH)
-        name, commit = model_repository(name), folder.name
-    check_folder(folder, name)
-    size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-    return Pretrained(name, commit, str(folder), size, fetched)
+        found = fetch_model_files(model_repository(name), revision, FILES_TO_FETCH)
+        name, commit = model_repository(name), found.folder.name
+    check_folder(found.folder, name)
+    size = sum(file.stat().st_size for file in found.folder.iterdir() if file.is_file())
+    return Pretrained(name, commit, str(found.folder), size, found.fetched, found.note)
 
 
 def is_local(name: str) -> bool:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
+import platform
+import re
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from forgeml.errors import MachineError
-from forgeml.model.folder import CONFIG
+from forgeml.model.folder import CONFIG, first_line
 from forgeml.model.weights import INDEX, WEIGHTS
+from forgeml.runtime import held_signals
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
+
+HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+PROCESS = uuid.uuid4().hex[:8]
+"""Tells this process from an earlier one of the same number, as every first process of a container has it."""
 
 
 def check_place(place: Path) -> None:
@@ -37,26 +49,61 @@ def check_place(place: Path) -> None:
 def publish(prepared: Path, place: Path) -> None:
     """Move a finished folder to its place on the same disk; what stood there is removed.
 
+    A signal to stop waits until it is done: in between, `prepared` is the name of the old folder.
+
     Raises:
         MachineError: the place cannot be written; what stood there still does.
     """
-    try:
+    with writing(place):
         _flush(prepared)
-        if os.path.lexists(place):
-            exchange(prepared, place)
-        else:
-            prepared.rename(place)
-        _flush_folder(place.parent)
-    except OSError as error:
-        raise MachineError.at(
-            str(place), f"cannot be written: {error}", "check the rights and the free space"
-        ) from error
-    _remove(prepared)
+    with held_signals():
+        with writing(place):
+            if os.path.lexists(place):
+                exchange(prepared, place)
+            else:
+                prepared.rename(place)
+        with suppress(OSError):
+            # The move is made already, and some network disks refuse this for folders.
+            _flush_folder(place.parent)
+        _remove(prepared)
+
+
+@contextmanager
+def writing(place: Path, room: str = "") -> Iterator[None]:
+    """Inside `with`, what goes wrong in writing files becomes a MachineError that names the place.
+
+    The libraries do not raise OSError for a full disk: safetensors has an error of its own, and tokenizers raises a
+    bare `Exception`.
+
+    Args:
+        place: what is written.
+        room: words about how much room there is, to go with the message.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, OSError | SafetensorError) and type(error) is not Exception:
+            raise
+        what = f"cannot be written: {first_line(error)}{room}"
+        raise MachineError.at(str(place), what, "check the rights and the free space") from error
 
 
 def beside(place: Path) -> Path:
-    """A fresh name next to a place, so that a folder written there can be moved to the place in one step."""
-    return place.with_name(f".{place.name}.{uuid.uuid4().hex[:12]}")
+    """A fresh name next to a place, so that a folder written there can be moved to the place in one step.
+
+    The name says whose it is, for `remove_stale`.
+    """
+    return place.with_name(f".{place.name}.{HOST}.{os.getpid()}.{PROCESS}.{uuid.uuid4().hex[:8]}")
+
+
+def remove_stale(place: Path) -> None:
+    """Remove what killed processes of this machine have left beside a place; what the living write is left alone."""
+    ours = re.compile(rf"\.{re.escape(place.name)}\.{HOST}\.(\d{{1,9}})\.([0-9a-f]{{8}})\.[0-9a-f]{{8}}(\..+)?")
+    with suppress(OSError):
+        for entry in list(place.parent.iterdir()):
+            found = ours.fullmatch(entry.name)
+            if found and not entry.is_symlink() and not _lives(int(found[1]), found[2]):
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 def exchange(one: Path, other: Path) -> None:
@@ -64,15 +111,18 @@ def exchange(one: Path, other: Path) -> None:
     swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if swap and swap(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0:
         return
-    # The name is not built from `one`, whose owner removes all that begins like it when the move fails.
-    aside = beside(other)
-    other.rename(aside)
+    # Not a name of `beside`: after a kill between the moves nobody may take the only whole model there is for a rest.
+    aside = other.with_name(f"{other.name}.aside-{uuid.uuid4().hex[:8]}")
     try:
+        other.rename(aside)
         one.rename(other)
-    except OSError:
-        aside.rename(other)
+        aside.rename(one)
+    except BaseException:
+        if os.path.lexists(aside):
+            if os.path.lexists(other):
+                other.rename(one)
+            aside.rename(other)
         raise
-    aside.rename(one)
 
 
 def _may_be_replaced(place: Path) -> bool:
@@ -83,6 +133,22 @@ def _may_be_replaced(place: Path) -> bool:
     names = {entry.name for entry in inside}
     saved = CONFIG in names and bool(names & {WEIGHTS, INDEX}) and not any(entry.is_dir() for entry in inside)
     return saved or not inside
+
+
+def _lives(process: int, mark: str) -> bool:
+    """Whether the process of this machine that a name tells of is still there."""
+    if process == os.getpid():
+        return mark == PROCESS
+    if os.name != "posix":
+        # Elsewhere signal 0 is not a question.
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _remove(folder: Path) -> None:

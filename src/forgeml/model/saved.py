@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ import torch
 from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from forgeml.errors import MachineError, ModelError
+from forgeml.errors import ModelError
 from forgeml.model.card import model_card
 from forgeml.model.folder import check_folder
 from forgeml.model.pretrained import load_classifier, open_tokenizer
-from forgeml.model.publishing import beside, publish
+from forgeml.model.publishing import beside, publish, remove_stale, writing
 from forgeml.records import Manifest, Pretrained
+from forgeml.runtime import memory_errors
 
 FORMAT = 1
 MANIFEST = "forgeml.json"
@@ -56,27 +57,35 @@ def write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedToken
     Raises:
         MachineError: the folder cannot be written.
     """
-    try:
-        # What a killed run of the same name left behind must not get into the new folder.
+    with writing(folder, _room(folder, model)):
+        # What an earlier attempt that was cut short left behind must not get into the new folder.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         model.save_pretrained(folder)
         _as_saved(tokenizer, max_length).save_pretrained(folder)
+        # The library writes weights with mode 600, which keeps a server under another user from reading them. Who may
+        # enter the new folder, by the user's umask, may read what is in it.
+        mode = folder.stat().st_mode & 0o666
         for file in folder.iterdir():
-            # The library writes weights with mode 600, which keeps a server under another user from reading them.
-            file.chmod(0o644)
-    except OSError as error:
-        raise MachineError.at(
-            str(folder), f"cannot be written: {error}", "check the rights and the free space"
-        ) from error
+            file.chmod(mode)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Complete the folder: the model card, and `forgeml.json` with the SHA-256 of every other file."""
-    (folder / CARD_FILE).write_text(model_card(manifest), encoding="utf-8")
-    files = {file.name: file_hash(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST}
-    text = json.dumps({**manifest, "format": FORMAT, "files": files}, indent=2, ensure_ascii=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    """Complete the folder: the model card, and `forgeml.json` with the SHA-256 of every other file.
+
+    Raises:
+        MachineError: the folder cannot be written.
+    """
+    with writing(folder):
+        (folder / CARD_FILE).write_text(model_card(manifest), encoding="utf-8")
+        files = {file.name: file_hash(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST}
+        text = json.dumps({**manifest, "format": FORMAT, "files": files}, indent=2, ensure_ascii=False)
+        try:
+            (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        except BaseException:
+            # A model without a manifest opens; one with half a manifest does not.
+            (folder / MANIFEST).unlink(missing_ok=True)
+            raise
 
 
 def copy_whole(
@@ -88,6 +97,7 @@ def copy_whole(
         MachineError: the place cannot be written.
     """
     place = place.absolute()
+    remove_stale(place)
     prepared = beside(place)
     try:
         write_model(prepared, model, tokenizer, max_length)
@@ -103,8 +113,9 @@ def open_saved(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTo
 
     Raises:
         ModelError: missing or damaged, or without a trained head.
+        MachineError: the memory does not suffice.
     """
-    with _about(folder):
+    with _about(folder), _for_model("cpu"):
         check_folder(folder, str(folder))
         manifest = read_manifest(folder)
         pretrained = Pretrained(str(folder), None, str(folder), 0, False)
@@ -113,7 +124,8 @@ def open_saved(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTo
     if drawn:
         what = f"not a trained classifier: weights are absent, such as {sorted(drawn)[0]}"
         raise ModelError.at(str(folder), what, "train one first, with forgeml train")
-    model.to(torch.device(device))  # type: ignore[arg-type]
+    with _for_model(device):
+        model.to(torch.device(device))  # type: ignore[arg-type]
     model.train(mode=False)
     return model, tokenizer, manifest
 
@@ -174,6 +186,17 @@ def _as_saved(tokenizer: PreTrainedTokenizerBase, max_length: int) -> PreTrained
         backend.no_padding()
         backend.no_truncation()
     return saved
+
+
+def _room(folder: Path, model: PreTrainedModel) -> str:
+    """How much the weights take and the disk has, in words for when it does not suffice."""
+    holder = next(parent for parent in folder.absolute().parents if parent.exists())
+    needed = sum(weight.nbytes for weight in (*model.parameters(), *model.buffers()))
+    return f" (the weights take {needed / 1e6:,.1f} MB; {shutil.disk_usage(holder).free / 1e6:,.1f} MB were free)"
+
+
+def _for_model(device: str) -> AbstractContextManager[None]:
+    return memory_errors(f"not enough memory on {device} for the model", "free memory there, or choose another device")
 
 
 @contextmanager

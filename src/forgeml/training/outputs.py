@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os.path
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forgeml.model.publishing import beside, check_place, publish
+from forgeml.errors import MachineError
+from forgeml.model.publishing import beside, check_place, publish, remove_stale
 from forgeml.model.saved import write_manifest, write_model
 from forgeml.records import Manifest
+from forgeml.runtime import held_signals
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -23,42 +27,87 @@ class Outputs:
         Raises:
             MachineError: no right to write there, or something else stands there.
         """
-        folder = Path(output_dir).expanduser()
+        # Path.expanduser raises for a user who does not exist; here `~nobody` is then a name like any other.
+        folder = Path(os.path.expanduser(output_dir))
         self.best = folder / "best_model"
         self.last = folder / "last_model"
         self.prepared = beside(self.best)
         """The best model so far."""
+        self.published = False
+        """Whether `best_model/` is this run's."""
         for place in (self.best, self.last):
             check_place(place)
 
     def keep(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
-        """Write the best model so far, in place of the one before."""
-        fresh = self._fresh()
-        write_model(fresh, model, tokenizer, max_length)
-        publish(fresh, self.prepared)
+        """Write the best model so far, in place of the one before.
 
-    def save_last(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
-        """Write the model as it is now to `last_model/`."""
-        fresh = self._fresh()
-        write_model(fresh, model, tokenizer, max_length)
+        Raises:
+            MachineError: it cannot be written; the one before still stands.
+        """
+        publish(self._write(model, tokenizer, max_length), self.prepared)
+
+    def save_last(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int,
+        manifest: Manifest | None = None,
+    ) -> None:
+        """Write the model as it is now to `last_model/`, with a manifest if there is one.
+
+        Raises:
+            MachineError: it cannot be written; what stood there still does.
+        """
+        fresh = self._write(model, tokenizer, max_length)
+        if manifest:
+            write_manifest(fresh, manifest)
         publish(fresh, self.last)
 
     def publish(self, manifest: Manifest) -> None:
-        """Complete the best model with its manifest and card, and move it into place."""
-        write_manifest(self.prepared, manifest)
-        publish(self.prepared, self.best)
+        """Complete the best model with its manifest and card, and move it into place.
 
-    def keep_after_stop(self) -> Path | None:
-        """Move the best model so far, if there is one, to `last_model/`; `best_model/` is for runs that ended."""
-        if not self.prepared.exists():
-            return None
-        publish(self.prepared, self.last)
-        return self.last
+        Raises:
+            MachineError: it cannot be written; what stood in `best_model/` still does.
+        """
+        write_manifest(self.prepared, manifest)
+        # A signal in between would find the run's model in its place, and yet not published.
+        with held_signals():
+            publish(self.prepared, self.best)
+            self.published = True
+
+    def keep_after_stop(self, manifest: Manifest | None = None) -> Path | None:
+        """Move the best model so far to `last_model/`; `best_model/` is for runs that ended.
+
+        A second signal waits until it is done.
+
+        Returns:
+            Where it is; None if there is none yet, or if it is in `best_model/` already.
+
+        Raises:
+            MachineError: it cannot be moved; what stood in `last_model/` still does.
+        """
+        with held_signals():
+            if self.published or not self.prepared.exists():
+                return None
+            if manifest:
+                # The disk may be full by now. A model without a manifest is better than none.
+                with suppress(MachineError):
+                    write_manifest(self.prepared, manifest)
+            publish(self.prepared, self.last)
+            return self.last
 
     def clean(self) -> None:
         """Remove what was written beside."""
-        for left in (self.prepared, self._fresh()):
-            shutil.rmtree(left, ignore_errors=True)
+        with held_signals():
+            for left in (self.prepared, self._fresh()):
+                shutil.rmtree(left, ignore_errors=True)
+
+    def _write(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Path:
+        """The model in a folder of its own, beside its place."""
+        remove_stale(self.best)
+        fresh = self._fresh()
+        write_model(fresh, model, tokenizer, max_length)
+        return fresh
 
     def _fresh(self) -> Path:
         return self.prepared.with_name(self.prepared.name + ".new")

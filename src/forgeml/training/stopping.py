@@ -26,6 +26,12 @@ class BestSoFar:
         return improved
 
     @property
+    def found(self) -> Evaluation:
+        """The best evaluation; there is one after the first."""
+        assert self.best is not None
+        return self.best
+
+    @property
     def exhausted(self) -> bool:
         """Whether patience has run out."""
         return self.patience is not None and self.without_improvement >= self.patience

@@ -15,13 +15,14 @@ def machine(runtime: Runtime) -> Note:
     return Note("machine", "; ".join([text, *runtime.notes]), warning=bool(runtime.notes))
 
 
-def model(pretrained: Pretrained) -> Note:
-    """Which model, how large, and where it was."""
+def model(pretrained: Pretrained) -> list[Note]:
+    """Which model, how large, where it was, and what is odd about it."""
+    size = megabytes(pretrained.bytes)
     if pretrained.commit is None:
-        return Note("model", f"{pretrained.name}, {megabytes(pretrained.bytes)}, a local folder")
+        return [Note("model", f"{pretrained.name}, {size}, a local folder")]
     came = "fetched into" if pretrained.fetched else "cached in"
-    name = f"{pretrained.name} at commit {pretrained.commit[:8]}"
-    return Note("model", f"{name}, {megabytes(pretrained.bytes)}, {came} {pretrained.folder}")
+    told = f"{pretrained.name} at commit {pretrained.commit[:8]}, {size}, {came} {pretrained.folder}"
+    return [Note("model", told), *_odd("model", pretrained.note)]
 
 
 def data(source: Source, splits: Splits) -> list[Note]:
@@ -35,7 +36,7 @@ def data(source: Source, splits: Splits) -> list[Note]:
     unlabelled = sum(part.unlabelled for part in splits.parts())
     left_out = f"; {unlabelled:,} rows without a label left out" if unlabelled else ""
     told = Note("data", f"{source.name}, {came}; rows: {rows}; {len(splits.class_names)} classes: {names}{left_out}")
-    return [told, *(Note("data", note, warning=True) for note in splits.notes)]
+    return [told, *_odd("data", source.note, *splits.notes)]
 
 
 def lengths(encoded: EncodedTexts, max_length: int) -> Note:
@@ -50,12 +51,25 @@ def lengths(encoded: EncodedTexts, max_length: int) -> Note:
 def plan(config: TrainingConfig, total_steps: int) -> Note:
     """How long the training will be, in steps."""
     texts = config.batch_size * config.gradient_accumulation_steps
-    return Note("training", f"{total_steps:,} steps of {texts} texts in {config.num_epochs} epochs")
+    epochs = "1 epoch" if config.num_epochs == 1 else f"{config.num_epochs} epochs"
+    return Note("training", f"{total_steps:,} steps of {texts} texts in {epochs}")
+
+
+def memory(config: TrainingConfig, max_length: int) -> tuple[str, str]:
+    """What needed more memory than there is, and what needs less."""
+    what = f"training with {config.batch_size} texts of up to {max_length} tokens in a batch"
+    halves = f"training.batch_size: {max(1, config.batch_size // 2)} with training.gradient_accumulation_steps: "
+    fix = f"set {halves}{config.gradient_accumulation_steps * 2}, which gives the same steps, or lower model.max_length"
+    return what, fix if config.batch_size > 1 else "lower model.max_length, or choose a smaller model"
 
 
 def stopped_early(best: BestSoFar) -> Note:
     """Why the run ends before its last step."""
     return Note("training", f"no better {best.metric} in {best.patience} evaluations, so the run ends here")
+
+
+def _odd(topic: str, *notes: str) -> list[Note]:
+    return [Note(topic, note, warning=True) for note in notes if note]
 
 
 def megabytes(size: int) -> str:

@@ -2,111 +2,96 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
 import time
 import traceback
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
-import mlflow
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, Metric, Param, RunTag
-from mlflow.models import Model, ModelSignature
-from mlflow.types.schema import ColSpec, DataType, Schema
+from mlflow.entities import Metric, Param, RunTag
 
+from forgeml.config.opening import hide_secrets
 from forgeml.config.schema import MlflowConfig
 from forgeml.errors import Stopped
 from forgeml.records import Evaluation, StepReport
+from forgeml.training.mlflow_store import (
+    LONGEST_VALUE,
+    OpenRun,
+    Record,
+    apart,
+    dataset_record,
+    is_refused,
+    open_run,
+)
 
-PACKAGE = Path(__file__).parents[1]
-LOADER = "forgeml.inference.pyfunc"
-"""Module by which MLflow opens the logged model: code instead of a pickle."""
-
-LONGEST_VALUE = 6000
-"""Characters that MLflow stores of a parameter or a tag."""
-LONGEST_DIGEST = 36
-"""Characters that MLflow stores of a data set's digest."""
-
-# A server that is away must not hold up the run: MLflow's own retries last about four minutes a call.
-for variable, value in {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}.items():
-    os.environ.setdefault(variable, value)
-
-# The making of a new SQLite file is told step by step otherwise.
-for chatty in ("mlflow", "alembic"):
-    logging.getLogger(chatty).setLevel(logging.ERROR)
-
-
-def store_uri(tracking_uri: str) -> str:
-    """The store behind `mlflow.tracking_uri`: a folder, which MLflow no longer writes to, holds a SQLite file."""
-    parsed = urlparse(tracking_uri)
-    if parsed.scheme not in ("", "file"):
-        return tracking_uri
-    folder = Path(unquote(parsed.netloc + parsed.path) if parsed.scheme else tracking_uri).expanduser()
-    return f"sqlite:///{folder / 'mlflow.db'}"
-
-
-def artifact_place(uri: str) -> str | None:
-    """Where the runs' files go: beside a SQLite file; a server knows its own place."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    folder = Path(uri.removeprefix("sqlite:///")).resolve().parent
-    folder.mkdir(parents=True, exist_ok=True)
-    return (folder / "mlruns").as_uri()
+MOST_WAITING = 10_000
+"""Records kept for a store that is away."""
+BATCH = 100
+"""Records in one call; MLflow takes no more parameters or tags at once."""
+PAUSE = 30.0
+"""Seconds without an attempt after one that failed."""
+SHARE = 20
+"""An attempt that took long is followed by so many times as long without one, so that tracking costs little time."""
+LONG = 1.0
+"""Seconds from which an attempt took long."""
+LONGEST_SEND, LONGEST_LAST_SEND = 10.0, 60.0
+"""Seconds after which sending ends, during the training and at its end; what is left waits for the next time."""
 
 
 class Tracker:
-    """One MLflow run. After the first failure nothing more is sent but the final status."""
+    """One MLflow run. What cannot be sent waits, within bounds, for the next attempt."""
 
     def __init__(self, config: MlflowConfig, warn: Callable[[str], None]) -> None:
-        """Open the run described by the `mlflow` section; `warn` is told why, if tracking has to stop."""
-        self.uri = store_uri(config.tracking_uri)
-        self.run_id: str = ""
-        """MLflow's id of the run; empty when it could not be opened."""
+        """Prepare the run that the `mlflow` section describes; `running` opens it. `warn` is told what goes wrong."""
+        self.model_id = ""
+        """MLflow's id of the logged model; empty as long as there is none."""
+        self._config = config
         self._warn = warn
-        self._works = True
-        self._send(lambda: self._open(config))
+        self._run: OpenRun | None = None
+        self._waiting: deque[Record] = deque()
+        self._lost = 0
+        self._why = "MLflow was too slow to take them"
+        self._silent_until = 0.0
+        self._told = False
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's id of the run; empty before it is open, and when it could not be opened."""
+        return self._run.run_id if self._run else ""
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Close the run with the status that is true: FINISHED, FAILED or KILLED."""
+        """Open the run, and close it with the status that is true: FINISHED, FAILED or KILLED."""
         try:
+            self._open()
             yield
+            self._finish("FINISHED")
         except (KeyboardInterrupt, Stopped):
             self._finish("KILLED")
             raise
         except BaseException as error:
-            reason = "".join(traceback.format_exception_only(error)).strip()[:LONGEST_VALUE]
-            self._send(lambda: self._client.set_tag(self.run_id, "forgeml.error", reason))
+            reason = "".join(traceback.format_exception_only(error)).strip()
+            self._keep([_tag("forgeml.error", hide_secrets(reason))])
             self._finish("FAILED")
             raise
-        self._finish("FINISHED")
 
     def log_settings(self, settings: Mapping[str, Any]) -> None:
         """The flattened configuration as parameters."""
-        parameters = [Param(name, str(value)[:LONGEST_VALUE]) for name, value in settings.items()]
-        self._send(lambda: self._client.log_batch(self.run_id, params=parameters))
+        self._log(lambda: [Param(name, str(value)[:LONGEST_VALUE]) for name, value in settings.items()])
+
+    def log_facts(self, facts: Mapping[str, str]) -> None:
+        """What was found rather than set, as tags `forgeml.NAME`: device, precision, model and the like."""
+        self._log(lambda: [_tag(f"forgeml.{name}", value) for name, value in facts.items()])
 
     def log_data(self, name: str, fingerprint: str, rows: Mapping[str, int]) -> None:
         """The data set by name and fingerprint, and the number of rows in each split."""
-        source = CodeDatasetSource(
-            tags={"name": name, **{f"rows.{split}": str(count) for split, count in rows.items()}}
-        )
-        dataset = MetaDataset(source, name=name, digest=fingerprint[:LONGEST_DIGEST])  # type: ignore[abstract]
-        inputs = [DatasetInput(dataset._to_mlflow_entity(), tags=[])]
-        self._send(lambda: self._client.log_inputs(self.run_id, datasets=inputs))
-        self._send(lambda: self._client.set_tag(self.run_id, "forgeml.data_fingerprint", fingerprint))
+        self._log(lambda: [_tag("forgeml.data_fingerprint", fingerprint), dataset_record(name, fingerprint, rows)])
 
     def log_step(self, report: StepReport, examples_per_second: float) -> None:
         """Loss, learning rate and speed of a step."""
@@ -117,78 +102,117 @@ class Tracker:
             "train.examples_per_second": examples_per_second,
             "train.epoch": report.epoch,
         }
-        self._log_metrics(values, report.step)
+        self._log(lambda: _metrics(values, report.step))
 
     def log_evaluation(self, evaluation: Evaluation, prefix: str = "") -> None:
         """All metrics of one evaluation, as `split.metric`."""
         values = {f"{prefix}{evaluation.split}.{name}": value for name, value in evaluation.metrics.items()}
-        self._log_metrics(values, evaluation.step or 0)
+        self._log(lambda: _metrics(values, evaluation.step or 0))
 
     def log_model(self, folder: Path, versions: Mapping[str, str]) -> None:
         """The saved folder as an MLflow model that `mlflow models serve` opens, with ForgeML's own code beside it."""
-        requirements = [f"{name}=={version}" for name, version in versions.items() if name not in ("python", "forgeml")]
-        with _store(self.uri), warnings.catch_warnings(action="ignore"):
-            self._send(lambda: self._log_model(folder, [*requirements, "pyarrow", "pandas"]))
+        run = self._run
+        if run is None:
+            return
 
-    def _open(self, config: MlflowConfig) -> None:
-        self._client = mlflow.MlflowClient(self.uri)
-        run = self._client.create_run(self._experiment(config.experiment_name), run_name=config.run_name)
-        self.run_id = run.info.run_id
-        tags = {"mlflow.user": _user(), "mlflow.source.name": Path(sys.argv[0]).name, **_git_tags()}
-        self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        def upload() -> None:
+            packages = [f"{name}=={version}" for name, version in versions.items() if name not in ("python", "forgeml")]
+            self.model_id = run.upload_model(folder, [*packages, "pyarrow", "pandas"])
 
-    def _log_model(self, folder: Path, requirements: list[str]) -> None:
-        experiment = self._client.get_run(self.run_id).info.experiment_id
-        # Made beforehand, since `Model.log` would put a model of its own making into the process-wide experiment.
-        logged = self._client.create_logged_model(experiment, "model", self.run_id, model_type="classifier")
-        Model.log(
-            artifact_path=None,
-            model_id=logged.model_id,
-            flavor=mlflow.pyfunc,
-            run_id=self.run_id,
-            loader_module=LOADER,
-            data_path=str(folder),
-            code_paths=[str(PACKAGE)],
-            pip_requirements=requirements,
-            signature=ModelSignature(inputs=Schema([ColSpec(DataType.string, "text")])),
-        )
+        if problem := _attempt(upload):
+            self._warn(f"the model is not in MLflow, only in {folder}: {problem}")
 
-    def _experiment(self, name: str) -> str:
-        known = self._client.get_experiment_by_name(name)
-        if known is not None:
-            return str(known.experiment_id)
-        return str(self._client.create_experiment(name, artifact_location=artifact_place(self.uri)))
+    def _open(self) -> None:
+        def work() -> None:
+            tags = {"mlflow.user": _user(), "mlflow.source.name": Path(sys.argv[0]).name, **_git_tags()}
+            self._run = open_run(self._config, tags)
 
-    def _log_metrics(self, values: Mapping[str, float], step: int) -> None:
-        now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, step) for name, value in values.items()]
-        self._send(lambda: self._client.log_batch(self.run_id, metrics=metrics))
+        if problem := _attempt(work):
+            self._warn(f"no tracking, the training goes on without it: {problem}")
+
+    def _log(self, build: Callable[[], Sequence[Record]]) -> None:
+        """Send records and whatever still waits, unless the store failed a short time ago."""
+        if self._run is None:
+            return
+        problem = _attempt(lambda: self._keep(build()))
+        started = time.monotonic()
+        if started >= self._silent_until:
+            failed = _attempt(lambda: self._send(LONGEST_SEND))
+            took = time.monotonic() - started
+            self._silent_until = time.monotonic() + max(PAUSE if failed else 0, SHARE * took if took > LONG else 0)
+            problem = problem or failed
+        if problem:
+            self._why = problem
+        if problem and not self._told:
+            self._told = True
+            self._warn(f"tracking is interrupted, the training goes on and it is tried again later: {problem}")
+
+    def _keep(self, records: Sequence[Record]) -> None:
+        self._waiting.extend(records)
+        while len(self._waiting) > MOST_WAITING:
+            # The oldest number: settings and facts, which come first, say more, and so do the last results.
+            oldest = next((place for place, one in enumerate(self._waiting) if isinstance(one, Metric)), 0)
+            del self._waiting[oldest]
+            self._lost += 1
+
+    def _send(self, seconds: float) -> None:
+        assert self._run is not None
+        ends, size = time.monotonic() + seconds, BATCH
+        while self._waiting and time.monotonic() < ends:
+            batch = list(islice(self._waiting, size))
+            try:
+                self._run.send(batch)
+            except Exception as error:
+                if not is_refused(error):
+                    raise
+                # One record that is never taken must not block all others: narrow it down and leave it out.
+                if len(batch) > 1:
+                    size = len(batch) // 2
+                    continue
+                self._lost, self._why = self._lost + 1, _reason(error)
+            size = BATCH
+            for _ in batch:
+                self._waiting.popleft()
 
     def _finish(self, status: str) -> None:
-        # Tried even after a failure: a server that is back should not show the run as running for ever.
-        self._works = bool(self.run_id)
-        self._send(lambda: self._client.set_terminated(self.run_id, status))
-
-    def _send(self, work: Callable[[], object]) -> None:
-        """Do something in MLflow; nothing that it raises leaves here."""
-        if not self._works:
+        """Tried even after failures: a store that is back should have it all, and not show the run as running."""
+        run = self._run
+        if run is None:
             return
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 MLflow and what lies under it raise what they like
-            self._works = False
-            self._warn(f"tracking stopped, the training goes on: {_first_line(error)}")
+        # The status first, since somebody who stops a program may not wait for the rest.
+        problem = _attempt(lambda: run.end(status))
+        if problem:
+            self._warn(f"MLflow shows the run {run.run_id} as running, though it is {status}: {problem}")
+        else:
+            problem = _attempt(lambda: self._send(LONGEST_LAST_SEND))
+        if lost := self._lost + len(self._waiting):
+            self._warn(
+                f"{lost:,} records of the run {run.run_id} are not in MLflow: {problem or 'not accepted in time'}"
+            )
 
 
-@contextmanager
-def _store(uri: str) -> Iterator[None]:
-    """Point MLflow's process-wide setting to our store for as long as it is needed."""
-    previous = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(uri)
+def _attempt(work: Callable[[], object]) -> str:
+    """Do something in MLflow; nothing that it raises leaves here. Why it failed, or nothing."""
     try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(previous)
+        with apart():
+            work()
+    except Exception as error:  # noqa: BLE001 MLflow and what lies under it raise what they like
+        return _reason(error)
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    return hide_secrets(first_line) or type(error).__name__
+
+
+def _tag(name: str, value: str) -> RunTag:
+    return RunTag(name, value[:LONGEST_VALUE])
+
+
+def _metrics(values: Mapping[str, float], step: int) -> list[Metric]:
+    now = int(time.time() * 1000)
+    return [Metric(name, value, now, step) for name, value in values.items()]
 
 
 def _git_tags() -> dict[str, str]:
@@ -210,7 +234,3 @@ def _git(*arguments: str) -> str:
 
 def _user() -> str:
     return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

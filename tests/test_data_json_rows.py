@@ -1,7 +1,8 @@
-"""JSON Lines rows."""
+"""Rows of JSON files."""
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from forgeml.data import json_lines
+from forgeml.data import json_rows
+from forgeml.data.files import read_file
 from forgeml.errors import DataError, Problem
 
 PLACE = Path("data.jsonl")
 
 
-def _records(text: str) -> list[json_lines.Record]:
-    return list(json_lines.read_records(PLACE, io.StringIO(text, newline="")))
+def _records(text: str) -> list[json_rows.Record]:
+    return list(json_rows.read_records(PLACE, io.StringIO(text, newline="")))
 
 
 def _table(*chunks: list[Any]) -> pa.Table:
@@ -26,11 +28,11 @@ def _table(*chunks: list[Any]) -> pa.Table:
     for rows in chunks:
         numbered.append((range(before + 1, before + len(rows) + 1), rows))
         before += len(rows)
-    return json_lines.as_table(PLACE, numbered)
+    return json_rows.as_table(PLACE, numbered)
 
 
 def _reason(table: pa.Table, name: str) -> str:
-    reason: bytes = (table.field(name).metadata or {}).get(json_lines.UNUSABLE, b"")
+    reason: bytes = (table.field(name).metadata or {}).get(json_rows.UNUSABLE, b"")
     return reason.decode()
 
 
@@ -94,7 +96,7 @@ def test_column_that_cannot_be_used_says_why(reason: str) -> None:
 def test_objects_without_common_keys_are_refused() -> None:
     """A file with ever new keys is refused before it fills the memory."""
     with pytest.raises(DataError, match="different keys"):
-        _table([{f"key {number}": 1} for number in range(json_lines.MOST_COLUMNS + 1)])
+        _table([{f"key {number}": 1} for number in range(json_rows.MOST_COLUMNS + 1)])
 
 
 def test_key_with_half_a_character_is_refused() -> None:
@@ -106,3 +108,38 @@ def test_key_with_half_a_character_is_refused() -> None:
 def test_no_rows_give_an_empty_table() -> None:
     """Without rows there are no columns either."""
     assert len(_table()) == 0
+
+
+@pytest.mark.parametrize("ending", [".json", ".json.gz"])
+def test_array_reads_as_lines_do(ending: str, tmp_path: Path) -> None:
+    """One array of objects, on however many lines, gives the table that one object a line gives."""
+    rows = [{"text": "good\nfilm", "label": 1}, {"text": "bad, [1]", "label": 0}]
+    array, lines = tmp_path / f"array{ending}", tmp_path / "lines.jsonl"
+    content = json.dumps(rows, indent=2).encode()
+    array.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
+    lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_file(array).equals(read_file(lines))
+
+
+def test_json_file_may_hold_lines(tmp_path: Path) -> None:
+    """A file called .json with one object a line is read as that."""
+    (tmp_path / "a.json").write_text('{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n')
+    assert read_file(tmp_path / "a.json").column("text").to_pylist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('[{"text": "a"}, 7]', "item 2: a JSON number, not an object"),
+        ('[{"text": "a"},\n {"text": }]', "not JSON: Expecting value (line 2, column 11)"),
+        ('[{"text": NaN}]', "not JSON: NaN is no number there"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", "no rows"),
+    ],
+)
+def test_array_that_cannot_be_rows(content: str, says: str, tmp_path: Path) -> None:
+    """What is wrong in an array is told with its place in it."""
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(DataError) as caught:
+        read_file(tmp_path / "a.json")
+    assert says in str(caught.value)

@@ -1,9 +1,10 @@
-"""Rows of JSON Lines files: one object a line, its keys the columns."""
+"""Rows of JSON files: objects, one a line or all in one array; their keys are the columns."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import StringIO
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -14,6 +15,7 @@ from forgeml.errors import DataError, Problem
 
 MOST_COLUMNS = 1000
 
+ROW_FIX = 'write rows as objects: {"text": "...", "label": "..."}'
 UNUSABLE = b"unusable"
 """Metadata of a column that has no values: the reason. It matters only to who asks for that column."""
 
@@ -37,8 +39,21 @@ def read_records(path: Path, lines: IO[str]) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
         if not line.isspace():
             row, what = _decoded(line)
-            fix = 'write one object a line: {"text": "...", "label": "..."}'
-            yield (number, row) if what is None else Problem(f"{path}:{number}", what, fix)
+            yield (number, row) if what is None else Problem(f"{path}:{number}", what, ROW_FIX)
+
+
+def read_array(path: Path, lines: IO[str]) -> Iterator[Record]:
+    """The objects of one JSON array, by their place in it; or of JSON Lines, where the file holds those."""
+    text = lines.read()
+    if not text.lstrip().startswith("["):
+        yield from read_records(path, StringIO(text))
+        return
+    rows, what = _parsed(text)
+    if what is not None:
+        yield Problem(str(path), what, "write one array of objects, or one object a line")
+    for number, row in enumerate(rows, start=1):
+        wrong = _not_a_row(row)
+        yield (number, row) if wrong is None else Problem(f"{path} item {number}", wrong, ROW_FIX)
 
 
 def as_table(path: Path, chunks: Iterable[tuple[Sequence[int], Sequence[dict[str, Any]]]]) -> pa.Table:
@@ -71,20 +86,30 @@ def as_table(path: Path, chunks: Iterable[tuple[Sequence[int], Sequence[dict[str
 
 def _decoded(line: str) -> tuple[Any, str | None]:
     """The object in the line, and what is wrong with it if anything is."""
+    row, what = _parsed(line)
+    return row, what or _not_a_row(row)
+
+
+def _parsed(text: str) -> tuple[Any, str | None]:
+    """The JSON value of a text, and what is wrong if it has none; the value is then empty."""
     try:
-        row = DECODER.decode(line)
+        return DECODER.decode(text.strip()), None
     except json.JSONDecodeError as error:
-        return None, f"not JSON: {error.msg} (column {error.colno})"
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        return (), f"not JSON: {error.msg} ({line}column {error.colno})"
     except _NotANumberError as error:
-        return None, f"not JSON: {error} is no number there"
+        return (), f"not JSON: {error} is no number there"
     except RecursionError:
-        return None, "nested too deeply"
+        return (), "nested too deeply"
     except ValueError:
         # Python's bound against numbers whose conversion would take very long.
-        return None, "a number of too many digits"
+        return (), "a number of too many digits"
+
+
+def _not_a_row(row: object) -> str | None:
     if not isinstance(row, dict):
-        return None, f"a JSON {KINDS.get(type(row), 'null')}, not an object"
-    return row, None if row else "an empty object"
+        return f"a JSON {KINDS.get(type(row), 'null')}, not an object"
+    return None if row else "an empty object"
 
 
 class _NotANumberError(ValueError):

@@ -1,0 +1,54 @@
+"""What a run works on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from forgeml.config.schema import Config
+from forgeml.errors import ConfigError
+from forgeml.records import Event, Note, Progress
+from forgeml.training.materials import gather
+
+
+def _gathered(settings: dict[str, Any], **training: Any) -> tuple[Any, list[Event]]:
+    events: list[Event] = []
+    changed = {**settings, "training": {**settings["training"], **training}}
+    return gather(Config.model_validate(changed), events.append), events
+
+
+def test_told_in_the_order_of_the_story(tiny_settings: dict[str, Any]) -> None:
+    """Machine, model, data and tokens are told, with progress on the long work."""
+    _, events = _gathered(tiny_settings)
+    assert [event.topic for event in events if isinstance(event, Note)] == ["machine", "model", "data", "tokens"]
+    tasks = [event.task for event in events if isinstance(event, Progress)]
+    assert tasks == ["tokenize train", "tokenize validation"]
+
+
+def test_parts_fit_together(tiny_settings: dict[str, Any]) -> None:
+    """Every text of a part is encoded, and the head has an output for every class."""
+    materials, _ = _gathered(tiny_settings)
+    assert len(materials.train) == len(materials.splits.train)
+    assert len(materials.validation) == len(materials.splits.validation)
+    assert materials.model.config.id2label == {0: "neg", 1: "pos"}
+    assert materials.train.lengths.max() <= materials.max_length == 64
+
+
+def test_head_is_drawn_by_seed(tiny_settings: dict[str, Any]) -> None:
+    """The same seed draws the same head, whatever was drawn before; another seed draws another."""
+    heads = []
+    for seed in (1, 1, 2):
+        torch.rand(seed + len(heads))
+        heads.append(_gathered(tiny_settings, seed=seed)[0].model.classifier.weight)
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+def test_length_is_checked_before_the_data_is_read(tiny_settings: dict[str, Any]) -> None:
+    """A `max_length` above the model's limit is told even if the data is not there."""
+    model = {**tiny_settings["model"], "max_length": 4000}
+    with pytest.raises(ConfigError, match=r"4000 tokens, but .* reads at most 128"):
+        _gathered({**tiny_settings, "model": model, "data": {"dataset": str(Path("nowhere.csv"))}})
