@@ -40,7 +40,7 @@ Editors that understand `docs/config.schema.json` complete and check the file wh
 {tables}
 ## On the command line
 
-Every setting is an option under the same name, and the command line wins over the file:
+Every setting is an option under the same name, before or after the file, and the command line wins over the file:
 
 ```
 python train.py config.yaml --training.num_epochs 1 --training.learning_rate=3e-5
@@ -49,6 +49,9 @@ python train.py config.yaml --training.num_epochs 1 --training.learning_rate=3e-
 The value is read as in the file, so `null` takes a setting back to "left out". Where a setting is a text, a number is
 taken as text: `--mlflow.run_name 2024` needs no quotes. A setting given twice is refused. Values from the file and
 from the command line are put together first and then checked once, by the same rules.
+
+What is allowed but hardly ever meant, such as a learning rate above 0.01 or more than 100 epochs, is told as a warning
+when the run begins.
 
 ## How the file is read
 
@@ -63,7 +66,11 @@ The file is YAML 1.2 in UTF-8, up to 1 MB.
 - Refused: a key that is there twice, anchors, aliases, tags, a second document, tabs for indentation, keys that are
   no words, and more than 20 levels.
 - Environment variables are not replaced. The shell can do that on the command line.
-- `fp16: true` is the older spelling of `precision: fp16`. Both together are fine as long as they agree.
+- `fp16: true` is the older spelling of `precision: fp16`. Both together are fine as long as they agree, as
+  `precision: auto` does with all. Either of them on the command line wins over both in the file.
+- A text may hold no line break, tab or other control character. `"C:\\new"` has one, since a backslash in double quotes
+  starts an escape; in single quotes it does not.
+- `output_dir` may not be `/` or the home folder itself.
 - Passwords and tokens do not belong in the file, since it is copied into the saved model. A hub token is refused; set
   the environment variable `HF_TOKEN` instead. So is a password in a tracking address; set `MLFLOW_TRACKING_USERNAME`
   and `MLFLOW_TRACKING_PASSWORD`.
@@ -120,7 +127,7 @@ reviews.csv: no column 'label'; found review, sentiment
 | 5 | the machine: disk, rights, device, memory |
 | 6 | the hub or the network |
 | 7 | the training failed, for instance by a loss that is not finite |
-| 130, 143 | stopped by Ctrl-C or by a signal; the best model so far is in `last_model/` |
+| 129, 130, 143 | stopped by a lost terminal, by Ctrl-C or by SIGTERM; the best model so far is in `last_model/` |
 """
 
 COMMAND = """\

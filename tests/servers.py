@@ -80,7 +80,7 @@ class FakeMlflow(ThreadingHTTPServer):
 class _FakeMlflowAnswers(BaseHTTPRequestHandler):
     server: FakeMlflow
 
-    def do_POST(self) -> None:  # the name that the library looks for
+    def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         call = self.path.partition("?")[0].rpartition("/mlflow/")[2]
         self.server.asked += 1
@@ -92,7 +92,11 @@ class _FakeMlflowAnswers(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    do_GET = do_PATCH = do_POST
+    def do_GET(self) -> None:
+        self.do_POST()
+
+    def do_PATCH(self) -> None:
+        self.do_POST()
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing."""

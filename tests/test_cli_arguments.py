@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forgeml.cli.arguments import split_arguments
+from forgeml.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -14,8 +15,22 @@ from forgeml.cli.arguments import split_arguments
         (["my.yaml"], ("my.yaml", [])),
         (["--training.seed", "1"], ("config.yaml", ["--training.seed", "1"])),
         (["my.yaml", "--training.seed=1"], ("my.yaml", ["--training.seed=1"])),
+        (["--training.seed", "1", "my.yaml"], ("my.yaml", ["--training.seed", "1"])),
+        (["--a", "1", "my.yaml", "--b=2", "--c", "-3"], ("my.yaml", ["--a", "1", "--b=2", "--c", "-3"])),
+        (["--a=1", "my.yaml"], ("my.yaml", ["--a=1"])),
+        (["--a", "--b", "1"], ("config.yaml", ["--a", "--b", "1"])),
+        (["-x"], ("config.yaml", ["-x"])),
     ],
 )
-def test_file_comes_first_or_not_at_all(given: list[str] | None, wanted: tuple[str, list[str]]) -> None:
-    """A first argument without dashes is the file; else it is config.yaml."""
+def test_file_is_what_is_no_setting(given: list[str] | None, wanted: tuple[str, list[str]]) -> None:
+    """What is neither an option nor the value of one is the file, wherever it stands; else it is config.yaml."""
     assert split_arguments(given) == wanted
+
+
+def test_two_files_are_refused() -> None:
+    """The second one is named, and so is the first; a token among them is not shown."""
+    token = "hf_" + "a" * 24
+    with pytest.raises(ConfigError, match="unexpected argument; the configuration file is a.yaml") as caught:
+        split_arguments(["a.yaml", "--training.seed", "1", token])
+    assert token not in str(caught.value)
+    assert "--section.key value" in str(caught.value)

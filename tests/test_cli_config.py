@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from command import forgeml
 from conftest import REPOSITORY
 from forgeml.config.loading import load_config
@@ -39,3 +41,12 @@ def test_problems_come_all_at_once() -> None:
     assert answer.stdout == ""
     for place in ("bad.yaml:2 model.nam:", "bad.yaml:6 training.batch_size:", "--training.seed:"):
         assert place in answer.stderr
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_passwords_are_not_shown(form: list[str]) -> None:
+    """What is printed may end in a log."""
+    answer = forgeml("config", "--mlflow.tracking_uri", "postgresql://me:p@ss/word@host/db", CONFIG, *form)
+    assert answer.returncode == 0, answer.stderr
+    assert f"postgresql://{'*' * 12}@host/db" in answer.stdout
+    assert "word" not in answer.stdout

@@ -56,6 +56,14 @@ def test_metrics_table_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> Non
     assert said.err == ""
 
 
+def test_long_topic_is_followed_by_a_blank(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A topic wider than its column does not run into the figures."""
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0.0)
+    with Watcher() as tell:
+        tell(Progress("score validation", 960, 1008))
+    assert "score validation 960/1008" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("seconds", "shown"), [(0.4, "0:00"), (61, "1:01"), (3725, "1:02:05")])
 def test_clock(seconds: float, shown: str) -> None:
     """Durations are minutes and seconds, with hours where there are any."""

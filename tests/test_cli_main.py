@@ -106,9 +106,40 @@ def test_each_kind_of_error_has_its_exit_code(
     assert capsys.readouterr().err == "here: this is wrong\n  fix: do that\n"
 
 
-@pytest.mark.parametrize(("error", "code"), [(Stopped(signal.SIGINT), 130), (Stopped(signal.SIGTERM), 143)])
+@pytest.mark.parametrize("ending", [0, 3, "a text"])
+def test_other_endings_keep_their_code(ending: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever ends the program on purpose says with which code."""
+
+    def end(*arguments: Any, **options: Any) -> None:
+        raise SystemExit(ending)
+
+    monkeypatch.setattr(door, "app", end)
+    with pytest.raises(SystemExit) as caught:
+        door.run(["train"])
+    assert caught.value.code == ending
+
+
+def test_pipe_that_breaks_elsewhere_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A connection that breaks in the middle of the work is told, though it looks like a reader that went away."""
+
+    def fail(*arguments: Any) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("forgeml.config.loading.json_schema", fail)
+    assert door.run(["config", "--schema"]) == 1
+    said = capsys.readouterr().err
+    assert "a bug: BrokenPipeError" in said
+    Path(said.rsplit(" ", 1)[1].strip()).unlink()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(Stopped(signal.SIGINT), 130), (Stopped(signal.SIGTERM), 143), (Stopped(signal.SIGHUP), 129)],
+)
 def test_signals_have_the_codes_of_the_shell(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C is 130, SIGTERM is 143."""
+    """Ctrl-C is 130, SIGTERM is 143, SIGHUP is 129."""
 
     def fail(*arguments: Any, **options: Any) -> None:
         raise error
@@ -140,6 +171,7 @@ def test_reader_that_goes_away_is_no_error() -> None:
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_locale_without_utf8(trained: Path) -> None:
     """Under LC_ALL=C texts of any script go through."""
     command = [
@@ -156,6 +188,80 @@ def test_locale_without_utf8(trained: Path) -> None:
     assert json.loads(done.stdout.decode())["text"] == "schön 好"
 
 
+SLEEPER = """
+import os, signal, sys, time
+from forgeml.cli import main as door
+from forgeml.errors import Stopped
+
+door.ONE_STOP_S = float(sys.argv[1])
+def work(*arguments, **options):
+    try:
+        print("ready", flush=True)
+        time.sleep(30)
+    except Stopped:
+        print("cleaning up", flush=True)
+        time.sleep(float(sys.argv[2]))
+        print("clean", flush=True)
+        raise
+door.app = work
+door.main(["train"])
+"""
+
+
+def _sleeper(once: float, clean_up: float, ignored: list[int]) -> subprocess.Popen[str]:
+    """A process that waits to be stopped, has said so, and was started with these signals ignored."""
+
+    def before() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
+    words = [sys.executable, "-c", SLEEPER, str(once), str(clean_up)]
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=before, env=os.environ
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_signal_stops_the_process(number: int, code: int) -> None:
+    """Each of the three lets the program clean up and ends it with its code; two at once are one."""
+    process = _sleeper(60, 0.3, [])
+    process.send_signal(number)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "cleaning up\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (code, "clean\n", "stopped\n")
+
+
+def test_second_signal_ends_at_once() -> None:
+    """Whoever asks again, later on, does not wait for the cleaning up, and sees no traceback."""
+    process = _sleeper(0, 600, [])
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "cleaning up\n"
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (143, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_ignored_signals_stay_ignored(number: int) -> None:
+    """Under nohup a lost terminal stops nothing."""
+    process = _sleeper(0, 0, [number])
+    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+
+
+def _heed() -> None:
+    """Take back that Ctrl-C is ignored, as it is where the tests run in a script's background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signal_in_a_real_run(tiny_settings: dict[str, Any], tmp_path: Path, number: int, code: int) -> None:
@@ -169,7 +275,9 @@ def test_signal_in_a_real_run(tiny_settings: dict[str, Any], tmp_path: Path, num
     with (tmp_path / "config.yaml").open("w") as file:
         YAML(typ="safe").dump(settings, file)
     with (tmp_path / "log").open("w") as log:
-        run = subprocess.Popen([sys.executable, str(REPOSITORY / "train.py")], stderr=log, cwd=tmp_path)
+        run = subprocess.Popen(
+            [sys.executable, str(REPOSITORY / "train.py")], stderr=log, cwd=tmp_path, preexec_fn=_heed
+        )
     ends = time.monotonic() + 100
     while "\nvalidation" not in (tmp_path / "log").read_text() and time.monotonic() < ends:
         time.sleep(0.1)

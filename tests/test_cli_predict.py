@@ -26,6 +26,7 @@ def test_json_lines_are_what_the_classifier_says(trained: Path) -> None:
         assert line["scores"] == pytest.approx(dict(own.scores), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_table_shows_texts_as_they_are(trained: Path) -> None:
     """The table has label, score and text; square brackets in a text are no markup."""
     answer = forgeml("predict", trained / "best_model", "a [bold]good[/bold] film")
@@ -33,6 +34,7 @@ def test_table_shows_texts_as_they_are(trained: Path) -> None:
     assert "a [bold]good[/bold] film" in answer.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nowhere", "."])
 def test_folder_that_is_no_model(name: str) -> None:
     """A wrong folder is exit code 4 with a fix."""
@@ -42,9 +44,9 @@ def test_folder_that_is_no_model(name: str) -> None:
     assert "Traceback" not in answer.stderr
 
 
-def test_bytes_that_are_no_text(trained: Path) -> None:
+def test_bytes_that_are_no_text() -> None:
     """An argument that is not UTF-8 is a mistake in usage, and is told with its place."""
-    command = [sys.executable, "-m", "forgeml", "predict", str(trained / "best_model"), "fine", b"caf\xe9"]
+    command = [sys.executable, "-m", "forgeml", "predict", "best_model", "fine", b"caf\xe9"]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(b"text 2: is not UTF-8\n  fix: ")

@@ -33,6 +33,25 @@ def test_train_py_is_the_same_as_forgeml_train(config: Path) -> None:
 
 
 @pytest.mark.slow
+def test_reader_of_the_story_may_go_away(config: Path) -> None:
+    """When whoever watches stderr is gone, the training goes on and leaves its model and its results."""
+    command = f"set -o pipefail; {sys.executable} -m forgeml train --training.num_epochs 1 config.yaml --json"
+    answer = run("bash", "-c", f"{command} 2>&1 >answer.json | head -n 1")
+    assert answer.returncode == 0, answer.stdout
+    assert len(answer.stdout.splitlines()) == 1
+    assert json.loads(Path("answer.json").read_text())["steps"] > 1
+    assert (config.parent / "best_model" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_odd_values_are_told_as_warnings(config: Path) -> None:
+    """A learning rate that is hardly ever meant is said and then used."""
+    answer = forgeml("train", config, "--training.num_epochs", "1", "--training.learning_rate", "0.02")
+    assert answer.returncode == 0, answer.stderr
+    assert "\nconfiguration  training.learning_rate is 0.02: " in answer.stderr
+
+
+@pytest.mark.slow
 def test_table_shows_validation_and_test(config: Path) -> None:
     """Without `--json` the metrics are a table with a column for each split."""
     answer = train_py("--training.num_epochs", "1")

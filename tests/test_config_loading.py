@@ -15,6 +15,7 @@ from forgeml.config.loading import (
     parse_overrides,
     setting_names,
     to_yaml,
+    warnings,
     without_secrets,
 )
 from forgeml.config.settings import SYNONYMS, all_settings, guess_name, section_names
@@ -90,6 +91,9 @@ REFUSED_LINES: dict[str, tuple[str, list[str]]] = {
     "token in a list": (f"device: [x, {TOKEN}]", ["a hub token is written here"]),
     "variable": ("device: ${DEVICE}", ["environment variables are not replaced"]),
     "bare variable": ("device: $DEVICE", ["environment variables are not replaced"]),
+    "control character": ('device: "C:\\new"', ["control character is in this text", "in single quotes", "'C:\\new'"]),
+    "delete character": ('device: "a\\x7f"', ["control character is in this text"]),
+    "escape that is none": ('device: "C:\\Temp"', ["a backslash in double quotes", "use single quotes"]),
     "duplicate": ("seed: 1\n  seed: 2", ["line 6 and on line 7"]),
     "tag": ("seed: !!int 3", ["tags are not allowed"]),
 }
@@ -129,6 +133,12 @@ REFUSED_FILES: dict[str, tuple[str, list[str]]] = {
         MINIMAL + "mlflow:\n  tracking_uri: https://me:secret@host\n",
         ["a password is written", "MLFLOW_TRACKING_PASSWORD"],
     ),
+    "password with signs": (
+        MINIMAL + "mlflow:\n  tracking_uri: http://me:secret/a@b@host\n",
+        ["a password is written"],
+    ),
+    "root": (MINIMAL + "output_dir: //\n", ["config.yaml:5 output_dir: must not be the root", "such as //my-run"]),
+    "home": (MINIMAL + "output_dir: ~/x/..\n", ["output_dir: must not be the home folder itself", "such as ~/x/../my"]),
     "two documents": (MINIMAL + "---\nseed: 1\n", ["config.yaml:5: a second document"]),
 }
 
@@ -155,6 +165,7 @@ ACCEPTED: list[tuple[str, str, object]] = [
     ("fp16: false", "training.precision", "auto"),
     ("{fp16: true, precision: fp16}", "training.precision", "fp16"),
     ("{fp16: false, precision: bf16}", "training.precision", "bf16"),
+    ("{fp16: true, precision: auto}", "training.precision", "fp16"),
     ("", "training.batch_size", 16),
 ]
 
@@ -177,13 +188,32 @@ def test_words_stay_words_in_settings() -> None:
 
 
 def test_fp16_against_precision_names_both_lines() -> None:
-    """The two spellings may not contradict each other, in the file or across file and command line."""
+    """The two spellings may not contradict each other in one place."""
     text = MINIMAL + "training:\n  fp16: true\n"
     message = refusal(text + "  precision: bf16\n")
     assert "config.yaml:6 training.fp16" in message
     assert "config.yaml:7 training.precision" in message
-    assert "--training.precision" in refusal(text, ("training.precision", "bf16"))
-    assert load(text, ("training.precision", "fp16")).training.precision == "fp16"
+    both = (("training.fp16", "true"), ("training.precision", "bf16"))
+    assert "at --training.precision" in refusal(MINIMAL, *both)
+    assert "fp16: false contradicts" in refusal(MINIMAL + "training:\n  {fp16: false, precision: fp16}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "override", "wanted"),
+    [
+        ("fp16: true", ("training.precision", "bf16"), "bf16"),
+        ("fp16: true", ("training.precision", "auto"), "auto"),
+        ("fp16: true", ("training.fp16", "false"), "auto"),
+        ("fp16: false", ("training.precision", "fp16"), "fp16"),
+        ("precision: auto", ("training.fp16", "true"), "fp16"),
+        ("precision: bf16", ("training.fp16", "true"), "fp16"),
+        ("precision: fp16", ("training.fp16", "false"), "auto"),
+        ("precision: bf16", ("training.fp16", "false"), "bf16"),
+    ],
+)
+def test_either_spelling_on_the_command_line_wins(line: str, override: tuple[str, str], wanted: str) -> None:
+    """The command line wins over the file, also where the file uses the other of the two keys."""
+    assert load(f"{MINIMAL}training:\n  {line}\n", override).training.precision == wanted
 
 
 def test_all_problems_come_together_in_the_file_s_order() -> None:
@@ -326,9 +356,8 @@ WORDS = [
     "#",
     "- a",
     " x ",
-    "\t",
 ]
-WORDS += ["a\nb", "x" * 300, "é", "é\u2028x\x85", "\ufeffx", "\x7f", "🙂"]
+WORDS += ["x" * 300, "é", "é\u2028x\u2029", "\ufeffx", "C:\\new", "🙂"]
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -371,3 +400,27 @@ def test_what_is_saved_shows_no_password() -> None:
     assert without_secrets(config).mlflow.tracking_uri == "postgresql://*********@host/db"
     assert config.mlflow.tracking_uri == "postgresql://me:secret@host/db"
     assert without_secrets(config).training == config.training
+
+
+def test_hiding_looks_at_each_text_alone() -> None:
+    """An address without a password and an @ elsewhere are not taken for one address with a password."""
+    text = MINIMAL + "mlflow:\n  tracking_uri: http://localhost:5000\n  experiment_name: me@acme\noutput_dir: runs@1\n"
+    config = load(text)
+    assert without_secrets(config) == config
+
+
+def test_home_is_fine_as_the_folder_one_works_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """The default `.` is the working folder, whichever that is; a folder in the home folder is fine as well."""
+    monkeypatch.setenv("HOME", str(folder))
+    assert load(MINIMAL).output_dir == "."
+    assert load(MINIMAL + "output_dir: ~/runs\n").output_dir == "~/runs"
+    assert "must not be the home folder" in refusal(MINIMAL, ("output_dir", str(folder)))
+
+
+def test_odd_values_are_told() -> None:
+    """What is legal and hardly ever meant gives a sentence, and what is usual gives none."""
+    assert warnings(load(MINIMAL)) == []
+    rate, epochs = warnings(load(MINIMAL + "training:\n  learning_rate: 0.5\n  num_epochs: 1000\n"))
+    assert rate.startswith("training.learning_rate is 0.5: ")
+    assert epochs.startswith("training.num_epochs is 1000: 100 passes")
+    assert warnings(load(MINIMAL + "training:\n  learning_rate: 0.01\n  num_epochs: 100\n")) == []

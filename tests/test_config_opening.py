@@ -31,6 +31,29 @@ def test_large_file_is_refused() -> None:
         read_text(Path("big.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://u:p@ss@host/db", "postgresql://******@host/db"),
+        ("postgresql://u:pa/ss@host/db", "postgresql://*******@host/db"),
+        ("postgresql://u:p:a@host:5432/db", "postgresql://*****@host:5432/db"),
+        ("mysql://me@corp:x@y@host/db", "mysql://***********@host/db"),
+        ("postgresql://host/db?user=u&password=se@cret", "postgresql://host/db?user=u&password=*******"),
+        ("https://host/x?api_key=abc&y=1", "https://host/x?api_key=***&y=1"),
+        ("postgresql://u:p@host/db?x=a@b", "postgresql://***@host/db?x=a@b"),
+        ("http://localhost:5000", "http://localhost:5000"),
+        ("http://localhost:5000/team@acme", "http://localhost:5000/team@acme"),
+        ("http://localhost:5000 and me@acme", "http://localhost:5000 and me@acme"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("sqlite:///a/b@c.db", "sqlite:///a/b@c.db"),
+        ("me@acme: keys=1&monkey", "me@acme: keys=1&monkey"),
+    ],
+)
+def test_passwords_in_addresses(text: str, shown: str) -> None:
+    """All of a password is hidden, whatever characters are in it, and nothing but that."""
+    assert hide_secrets(text) == shown
+
+
 def test_secrets_are_hidden() -> None:
     """Tokens and passwords become stars of the same length."""
     token = "hf_" + "a" * 24

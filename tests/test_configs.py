@@ -54,9 +54,22 @@ def test_every_setting_is_shown(name: str) -> None:
 def test_the_lines_that_are_commented_out_are_valid(tmp_path: Path) -> None:
     """Taking the # away from any of them gives a file that still loads."""
     text = re.sub(r"^  # (\w+: )", r"  \1", SHIPPED.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    text = text.replace("  precision: auto", "  # precision: auto")
     (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
     assert load_config(tmp_path / "config.yaml").training.precision == "fp16"
+
+
+def test_only_fp16_uncommented_loads(tmp_path: Path) -> None:
+    """The older key may stand beside `precision: auto`, as it does when one takes away nothing but its #."""
+    text = SHIPPED.read_text(encoding="utf-8").replace("  # fp16: true", "  fp16: true")
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    assert load_config(tmp_path / "config.yaml").training.precision == "fp16"
+
+
+def test_command_line_wins_over_the_older_key() -> None:
+    """A precision on the command line needs no change in a file that has fp16, and the other way round."""
+    early = load_config(ROOT / "configs" / "early.yaml", [("training.precision", "bf16")])
+    assert early.training.precision == "bf16"
+    assert load_config(SHIPPED, [("training.fp16", "true")]).training.precision == "fp16"
 
 
 def test_the_settings_stay_few() -> None:

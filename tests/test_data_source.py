@@ -9,7 +9,7 @@ import pytest
 
 from forgeml.data import hub
 from forgeml.data.source import read_source
-from forgeml.errors import DataError
+from forgeml.errors import DataError, HubError
 from forgeml.records import Source
 
 
@@ -55,3 +55,22 @@ def test_subset_of_local_data_is_refused(reviews: Path) -> None:
     """Files have no subsets; passing over the setting would hide a slip."""
     with pytest.raises(DataError, match=r"data\.subset: 'sentiment' is set, but .* is local"):
         read_source(str(reviews), "sentiment")
+
+
+def test_folder_that_was_not_taken_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the hub does not have the name, a folder of that name is said to be there and what it lacks."""
+
+    def refuse(dataset: str, subset: str | None) -> Source:
+        raise HubError.at("data.dataset", f"{dataset} is not on the hub", "check the spelling")
+
+    monkeypatch.setattr(hub, "read_hub", refuse)
+    Path("mydata").mkdir()
+    Path("mydata", "reviews.csv").touch()
+    with pytest.raises(HubError) as caught:
+        read_source("mydata")
+    (problem,) = caught.value.problems
+    assert problem.what == "mydata is not on the hub; the folder mydata here has no train file; found reviews.csv"
+    assert problem.fix.startswith("name one train.csv")
+    assert problem.fix.endswith("; or check the spelling")
+    with pytest.raises(HubError, match="nodata is not on the hub\n"):
+        read_source("nodata")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forgeml.hub.names import DATASETS, MODELS, known_dataset, model_repository, name_in_address
+from forgeml.hub.names import DATASETS, MODELS, known_dataset, model_repository, name_in_address, written_as_path
 
 
 @pytest.mark.parametrize("name", ["distilbert-base-uncased", "bert-base-uncased", "roberta-base", "albert-base-v2"])
@@ -33,3 +33,15 @@ def test_data_set_is_known_by_both_names() -> None:
 def test_name_is_found_in_an_address(text: str, name: str | None) -> None:
     """The name must be found in what people copy from a browser, and nowhere else."""
     assert name_in_address(text) == name
+
+
+@pytest.mark.parametrize("name", ["./x", "../x", "/x", "~/x", "x/", "a/b/c", ".", "..", ""])
+def test_names_that_only_a_path_has(name: str) -> None:
+    """What the hub could not have is a path, whether something is there or not."""
+    assert written_as_path(name)
+
+
+@pytest.mark.parametrize("name", ["imdb", "owner/name", "https://hub.example/owner/name", "reviews.csv"])
+def test_names_that_the_hub_could_have(name: str) -> None:
+    """Plain names and addresses are not paths by their writing alone."""
+    assert not written_as_path(name)

@@ -110,6 +110,8 @@ def test_name_without_a_folder_is_asked_of_the_hub() -> None:
     assert not is_local("owner/name")
     with pytest.raises(HubError):
         fetch_pretrained("owner/name", None)
+    with pytest.raises(HubError, match=r"; the folder roberta-base here has no config\.json\n"):
+        fetch_pretrained("roberta-base", None)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

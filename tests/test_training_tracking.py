@@ -157,7 +157,7 @@ def test_senseless_address_costs_one_warning(uri: str, tmp_path: Path) -> None:
 
 
 def test_record_that_cannot_be_made_costs_one_warning() -> None:
-    """Data that MLflow's own classes choke on is told, and all else arrives."""
+    """Data that MLflow's own classes choke on is counted as lost, and all else arrives."""
     told: list[str] = []
     with fake_mlflow() as server:
         tracker = Tracker(MlflowConfig(tracking_uri=server.address), told.append)
@@ -165,6 +165,7 @@ def test_record_that_cannot_be_made_costs_one_warning() -> None:
             tracker.log_data("reviews", None, {})  # type: ignore[arg-type]
             tracker.log_facts({"device": "cpu"})
     assert len(told) == 1
+    assert told[0].startswith("1 records of the run r1 are not in MLflow: ")
     assert (server.tags["forgeml.device"], server.status) == ("cpu", "FINISHED")
 
 
@@ -179,7 +180,7 @@ def test_server_that_never_answers_costs_seconds(monkeypatch: pytest.MonkeyPatch
     assert time.monotonic() - started < 4
 
 
-def test_all_arrives_after_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_arrives_after_an_outage(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """What is logged while the server is away is kept in order, and sent when it is back; told once, nothing lost."""
     monkeypatch.setattr(tracking, "PAUSE", 0)
     told: list[str] = []
@@ -199,6 +200,7 @@ def test_all_arrives_after_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     assert server.status == "FINISHED"
     assert len(told) == 1
     assert "tried again later" in told[0]
+    assert capfd.readouterr() == ("", ""), "MLflow prints nothing past the console"
 
 
 def test_server_that_is_back_at_the_end_gets_the_rest() -> None:

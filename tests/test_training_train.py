@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from forgeml.config.schema import Config
 from forgeml.errors import ConfigError, DataError, ForgeError, MachineError, ModelError, Stopped, TrainingError
+from forgeml.model import publishing
 from forgeml.records import Evaluation, Event, Note, StepReport, TrainingResult
 from forgeml.training.train import train
 
@@ -160,3 +164,36 @@ def test_failed_run_leaves_the_older_model(tiny_settings: dict[str, Any], tmp_pa
         train(_config(tiny_settings, tmp_path), poison)
     assert _hash(tmp_path / "best_model" / "model.safetensors") == before
     assert not list(tmp_path.glob(".best_model*"))
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_signal_while_publishing_ends_with_the_new_model(
+    tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, older: bool
+) -> None:
+    """A stop at the moment of the last move leaves the new `best_model/`; no older one passes for the best so far."""
+    if older:
+        train(_config(tiny_settings, tmp_path, training={"num_epochs": 1}))
+    flush = publishing._flush_folder
+
+    def then_stop(folder: Path) -> None:
+        flush(folder)
+        manifest = tmp_path / "best_model" / "forgeml.json"
+        if folder == tmp_path and manifest.is_file() and '"seed": 5' in manifest.read_text():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    monkeypatch.setattr(publishing, "_flush_folder", then_stop)
+    events: list[Event] = []
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(Stopped):
+            train(_config(tiny_settings, tmp_path, training={"num_epochs": 1, "seed": 5}), events.append)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    manifest = json.loads((tmp_path / "best_model" / "forgeml.json").read_text())
+    assert manifest["config"]["training"]["seed"] == 5
+    assert not (tmp_path / "last_model").exists()
+    assert not list(tmp_path.glob(".best_model*"))
+    assert not [event for event in events if isinstance(event, Note) and "best model so far" in event.text]

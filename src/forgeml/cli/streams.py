@@ -9,22 +9,15 @@ from typing import TextIO
 
 from forgeml.errors import MachineError
 
+STDERR = 2
+
 
 class ReaderGone(Exception):  # noqa: N818 - not a failure: `head` has seen enough
     """Nobody reads the results any more."""
 
 
 class _Stream(io.TextIOWrapper):
-    """Text in UTF-8; what the system refuses to take goes nowhere from then on, and `_lost` says what follows."""
-
-    def __init__(self, stream: TextIO) -> None:
-        # Under a locale without UTF-8 a text must not end the program.
-        super().__init__(
-            stream.buffer, encoding="utf-8", errors="backslashreplace", line_buffering=self._by_line(stream)
-        )
-
-    def _by_line(self, stream: TextIO) -> bool:
-        return stream.isatty()
+    """What the system refuses to take goes nowhere from then on; `_lost` says what follows from that."""
 
     def write(self, text: str) -> int:
         try:
@@ -64,18 +57,21 @@ class Results(_Stream):
 class Story(_Stream):
     """stderr: a run does not depend on whether somebody watches it."""
 
-    def _by_line(self, stream: TextIO) -> bool:
-        return True
-
     def _lost(self, error: OSError) -> None:
         pass
 
 
 def prepare() -> None:
-    """Put these in the place of the process's own streams, and of those that are closed."""
-    # A closed stream's number would go to the next file that is opened, and libraries would write into that.
-    for closed in (stream for stream in (sys.stdin, sys.stdout, sys.stderr) if stream is None):
-        del closed
-        os.open(os.devnull, os.O_RDWR)
-    sys.stdout = Results(sys.stdout or open(os.devnull, "w"))
-    sys.stderr = Story(sys.stderr or open(os.devnull, "w"))
+    """Put these in the place of the process's own streams, in UTF-8 whatever the locale."""
+    # The number of a stream that is closed would go to the next file, and libraries would write into that.
+    while (number := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        pass
+    os.close(number)
+    sys.stdout = _over(sys.stdout, Results)
+    sys.stderr = _over(sys.stderr, Story)
+
+
+def _over(stream: TextIO | None, kind: type[_Stream]) -> _Stream:
+    buffer = stream.buffer if stream else io.BufferedWriter(io.FileIO(os.devnull, "w"))
+    by_line = stream is None or bool(stream.line_buffering)
+    return kind(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=by_line)

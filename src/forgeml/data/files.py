@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from forgeml.data import delimited, json_rows
 from forgeml.errors import DataError, Problem, nearest
+from forgeml.hub.names import written_as_path
 from forgeml.records import Source
 
 READERS: dict[str, Callable[[Path, IO[str]], Iterator[tuple[int, Any] | Problem]]] = {
@@ -43,6 +44,8 @@ FIRST_BYTES = {
     b"<html": ("a web page", "download the file itself, not the page about it"),
 }
 """Files of other kinds under a known name: what they are and what to do."""
+
+TRAIN_FILE_FIX = "name one train.csv or train.jsonl, or set data.dataset to one file"
 
 ROWS_AT_ONCE = 10_000
 PROBLEMS_SHOWN = 10
@@ -105,9 +108,14 @@ def is_local(dataset: str) -> bool:
     if "://" in dataset:
         # An address; the hub says which part of it is the name.
         return False
-    written_as_path = dataset.startswith(("./", "../", "/", "~")) or dataset.endswith("/") or dataset.count("/") > 1
     # A folder that only happens to have the name of a data set on the hub, as an output folder may, is not meant.
-    return written_as_path or _is_data_file(Path(dataset)) or os.path.isfile(dataset) or _has_train_file(Path(dataset))
+    path = Path(dataset)
+    return written_as_path(dataset) or _is_data_file(path) or os.path.isfile(path) or _has_train_file(path)
+
+
+def lack(folder: Path) -> tuple[str, str]:
+    """What keeps a folder without a train file from being a data set, and what to do about it."""
+    return f"no train file; found {_found(_data_files(folder))}", TRAIN_FILE_FIX
 
 
 def _files_by_split(path: Path, dataset: str) -> dict[str, Path]:
@@ -123,8 +131,7 @@ def _files_by_split(path: Path, dataset: str) -> dict[str, Path]:
             names = ", ".join(file.name for file in files)
             raise DataError.at(str(path), f"several files for {split}: {names}", "keep one of them")
     if not by_split["train"]:
-        what = f"no train file in the folder; found {_listed(found) or 'no data files'}"
-        raise DataError.at(str(path), what, "name one train.csv or train.jsonl, or set data.dataset to one file")
+        raise DataError.at(str(path), f"no train file in the folder; found {_found(found)}", TRAIN_FILE_FIX)
     return {split: files[0] for split, files in by_split.items() if files}
 
 
@@ -155,6 +162,10 @@ def _data_files(folder: Path) -> list[Path]:
 def _listed(files: Sequence[Path]) -> str:
     more = f" and {len(files) - PROBLEMS_SHOWN} more" if len(files) > PROBLEMS_SHOWN else ""
     return ", ".join(file.name for file in files[:PROBLEMS_SHOWN]) + more
+
+
+def _found(files: Sequence[Path]) -> str:
+    return _listed(files) or "no data files"
 
 
 def _is_data_file(path: Path) -> bool:

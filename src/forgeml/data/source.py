@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from forgeml.data import files, hub
 from forgeml.errors import DataError
+from forgeml.hub.errors import or_folder
 from forgeml.records import Source
 
 
@@ -15,7 +18,8 @@ def read_source(dataset: str, subset: str | None = None) -> Source:
         HubError: the hub did not deliver.
     """
     if not files.is_local(dataset):
-        return hub.read_hub(dataset, subset)
+        with or_folder(dataset, lambda: files.lack(Path(dataset))):
+            return hub.read_hub(dataset, subset)
     if subset is not None:
         what = f"{subset!r} is set, but {dataset} is local, where there are no subsets"
         raise DataError.at("data.subset", what, "leave it out, or set data.dataset to a data set on the hub")

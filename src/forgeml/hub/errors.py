@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,27 @@ def hub_errors(asked: Asked) -> Iterator[None]:
         raise _in_words(asked, _reason(error)) from error
 
 
+@contextmanager
+def or_folder(name: str, lack: Callable[[], tuple[str, str]]) -> Iterator[None]:
+    """Let the hub's refusal also say why a folder of that name here does not serve.
+
+    Args:
+        name: as the setting has it.
+        lack: gives what is missing in the folder, and what to do about that.
+
+    Raises:
+        HubError: the hub did not deliver.
+    """
+    try:
+        yield
+    except HubError as error:
+        if not os.path.isdir(name):
+            raise
+        problem, (missing, fix) = error.problems[0], lack()
+        what = f"{problem.what}; the folder {name} here has {missing}"
+        raise HubError.at(problem.where, what, f"{fix}; or {problem.fix}") from error
+
+
 def _reason(error: BaseException) -> BaseException:
     """The error behind those that only say that a file is not there."""
     while isinstance(error, (FileNotFoundError, ConnectionError)):
@@ -110,7 +131,8 @@ def _in_words(asked: Asked, error: BaseException) -> ForgeError:
                 setting, f"{name} is gated: its owner grants access on request", _token_fix("ask for it on its page")
             )
         case RepositoryNotFoundError():
-            return HubError.at(setting, f"{name} is neither on the hub nor a local file or folder", _name_fix(asked))
+            where = "not on the hub" if os.path.isdir(name) else "neither on the hub nor a local file or folder"
+            return HubError.at(setting, f"{name} is {where}", _name_fix(asked))
         case RevisionNotFoundError():
             setting = setting.replace(".name", ".revision")
             return HubError.at(setting, f"{name} has no revision {asked.revision!r}", _revision_fix(asked))

@@ -48,6 +48,14 @@ DATASETS = {
 }
 
 
+def written_as_path(name: str) -> bool:
+    """Whether a name can only be that of a file or folder: the hub's are `name` or `owner/name`."""
+    if "://" in name:
+        return False
+    starts = name in ("", ".", "..") or name.startswith(("./", "../", "/", "~"))
+    return starts or name.endswith("/") or name.count("/") > 1
+
+
 def model_repository(name: str) -> str:
     """The owner/name of a model that is known by a short name."""
     return MODELS.get(name, name)

@@ -17,7 +17,8 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from forgeml.errors import ConfigError, ModelError
 from forgeml.hub.client import Fetched, fetch_model_files, show_downloads
-from forgeml.hub.names import model_repository
+from forgeml.hub.errors import or_folder
+from forgeml.hub.names import model_repository, written_as_path
 from forgeml.model.folder import CONFIG, TOKENIZER_SETS, LibraryErrors, check_folder, other_model
 from forgeml.model.weights import INDEX, stored_weights
 from forgeml.records import Pretrained
@@ -57,7 +58,8 @@ def fetch_pretrained(name: str, revision: str | None) -> Pretrained:
     if is_local(name):
         found, commit = Fetched(Path(os.path.expanduser(name)), fetched=False), None
     else:
-        found = fetch_model_files(model_repository(name), revision, FILES_TO_FETCH)
+        with or_folder(name, lambda: (f"no {CONFIG}", f"to use that folder, put {CONFIG} into it")):
+            found = fetch_model_files(model_repository(name), revision, FILES_TO_FETCH)
         name, commit = model_repository(name), found.folder.name
     check_folder(found.folder, name)
     size = sum(file.stat().st_size for file in found.folder.iterdir() if file.is_file())
@@ -69,9 +71,8 @@ def is_local(name: str) -> bool:
     if "://" in name:
         # An address; the hub says which part of it is the name.
         return False
-    written_so = name.startswith(("./", "../", "/", "~")) or name.endswith("/") or name.count("/") > 1
     # A folder that only happens to have the name of a model on the hub, as an output folder may, is not meant.
-    return written_so or name in ("", ".", "..") or os.path.isfile(name) or os.path.exists(os.path.join(name, CONFIG))
+    return written_as_path(name) or os.path.isfile(name) or os.path.exists(os.path.join(name, CONFIG))
 
 
 def open_config(pretrained: Pretrained) -> PretrainedConfig:

@@ -35,18 +35,20 @@ LONGEST_DIGEST = 36
 
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 # A server that is away must not hold up the run: MLflow's own retries last about four minutes a call.
-HASTE = {
+# And the library does not print; what is printed belongs to the command line.
+MANNERS = {
     TIMEOUT: "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 UPLOAD_SECONDS = 900
 """How long a server may take to put away one file of the model before it answers."""
 SQLITE_SECONDS = 3
 """How long another process may keep the SQLite file locked while the run is opened."""
 
-REFUSED = 400
-"""HTTP status for records that no second attempt will make acceptable."""
+REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
+"""MLflow's words for records that no second attempt will make acceptable."""
 
 Record = Metric | Param | RunTag | DatasetInput
 
@@ -83,7 +85,7 @@ def check_sqlite(uri: str) -> None:
     try:
         with closing(sqlite3.connect(path, timeout=SQLITE_SECONDS, isolation_level=None)) as database:
             database.execute("BEGIN IMMEDIATE")
-            database.execute("CREATE TABLE forgeml_writes_here (nothing)")
+            database.execute("CREATE TABLE forgeml_trial (one)")
             database.execute("ROLLBACK")
     except sqlite3.Error as error:
         raise OSError(f"{path}: {error}") from error
@@ -92,10 +94,10 @@ def check_sqlite(uri: str) -> None:
 @contextmanager
 def apart() -> Iterator[None]:
     """Let MLflow work without a trace in this process: environment and random numbers are as before afterwards."""
-    names = (*HASTE, "MLFLOW_TRACKING_URI")
+    names = (*MANNERS, "MLFLOW_TRACKING_URI")
     before, drawn = {name: os.environ.get(name) for name in names}, random.getstate()
     try:
-        for name, value in HASTE.items():
+        for name, value in MANNERS.items():
             os.environ.setdefault(name, value)
         # MLflow draws the run's name; after the seed of the training all runs would have the same.
         random.seed()
@@ -184,4 +186,4 @@ def dataset_record(name: str, fingerprint: str, rows: Mapping[str, int]) -> Reco
 
 def is_refused(error: Exception) -> bool:
     """Whether the store answered, and does not want these records."""
-    return isinstance(error, MlflowException) and error.get_http_status_code() == REFUSED
+    return isinstance(error, MlflowException) and error.error_code in REFUSALS

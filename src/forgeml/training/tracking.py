@@ -134,18 +134,19 @@ class Tracker:
         """Send records and whatever still waits, unless the store failed a short time ago."""
         if self._run is None:
             return
-        problem = _attempt(lambda: self._keep(build()))
+        if problem := _attempt(lambda: self._keep(build())):
+            self._lost, self._why = self._lost + 1, problem
         started = time.monotonic()
-        if started >= self._silent_until:
-            failed = _attempt(lambda: self._send(LONGEST_SEND))
-            took = time.monotonic() - started
-            self._silent_until = time.monotonic() + max(PAUSE if failed else 0, SHARE * took if took > LONG else 0)
-            problem = problem or failed
+        if started < self._silent_until:
+            return
+        problem = _attempt(lambda: self._send(LONGEST_SEND))
+        took = time.monotonic() - started
+        self._silent_until = time.monotonic() + max(PAUSE if problem else 0, SHARE * took if took > LONG else 0)
         if problem:
             self._why = problem
-        if problem and not self._told:
-            self._told = True
-            self._warn(f"tracking is interrupted, the training goes on and it is tried again later: {problem}")
+            if not self._told:
+                self._told = True
+                self._warn(f"tracking is interrupted, the training goes on and it is tried again later: {problem}")
 
     def _keep(self, records: Sequence[Record]) -> None:
         self._waiting.extend(records)
@@ -186,9 +187,7 @@ class Tracker:
         else:
             problem = _attempt(lambda: self._send(LONGEST_LAST_SEND))
         if lost := self._lost + len(self._waiting):
-            self._warn(
-                f"{lost:,} records of the run {run.run_id} are not in MLflow: {problem or 'not accepted in time'}"
-            )
+            self._warn(f"{lost:,} records of the run {run.run_id} are not in MLflow: {problem or self._why}")
 
 
 def _attempt(work: Callable[[], object]) -> str:

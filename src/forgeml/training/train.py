@@ -35,7 +35,8 @@ def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
     outputs = Outputs(config.output_dir)
     materials = gather(config, tell)
     tracker = Tracker(config.mlflow, lambda reason: tell(Note("tracking", reason, warning=True)))
-    with tracker.running(), _tidy(outputs, tell), memory_errors(*story.memory(config.training, materials.max_length)):
+    short_of_memory = memory_errors(*story.memory(config.training, materials.max_length))
+    with tracker.running(), _tidy(outputs, _manifest(config, materials, {}), tell), short_of_memory:
         _track_start(tracker, config, materials)
         best, steps = fine_tune(config, materials, tracker, outputs, tell)
         metrics = _score_saved(outputs, materials, tracker, tell)
@@ -100,12 +101,12 @@ def _manifest(config: Config, materials: Materials, metrics: Metrics) -> Manifes
 
 
 @contextmanager
-def _tidy(outputs: Outputs, tell: Tell) -> Iterator[None]:
+def _tidy(outputs: Outputs, unscored: Manifest, tell: Tell) -> Iterator[None]:
     """Leave nothing half done: a stopped run keeps its best model so far, a failed one nothing."""
     try:
         yield
     except (KeyboardInterrupt, Stopped):
-        kept = outputs.keep_after_stop()
+        kept = outputs.keep_after_stop(unscored)
         if kept:
             tell(Note("stopped", f"the best model so far is in {kept}", warning=True))
         raise
