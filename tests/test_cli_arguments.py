@@ -30,7 +30,7 @@ def test_file_is_what_is_no_setting(given: list[str] | None, wanted: tuple[str, 
 def test_two_files_are_refused() -> None:
     """The second one is named, and so is the first; a token among them is not shown."""
     token = "hf_" + "a" * 24
-    with pytest.raises(ConfigError, match="unexpected argument; the configuration file is a.yaml") as caught:
+    with pytest.raises(ConfigError, match=r"unexpected argument; the configuration file is a\.yaml") as caught:
         split_arguments(["a.yaml", "--training.seed", "1", token])
     assert token not in str(caught.value)
     assert "--section.key value" in str(caught.value)

@@ -93,7 +93,6 @@ REFUSED_LINES: dict[str, tuple[str, list[str]]] = {
     "bare variable": ("device: $DEVICE", ["environment variables are not replaced"]),
     "control character": ('device: "C:\\new"', ["control character is in this text", "in single quotes", "'C:\\new'"]),
     "delete character": ('device: "a\\x7f"', ["control character is in this text"]),
-    "escape that is none": ('device: "C:\\Temp"', ["a backslash in double quotes", "use single quotes"]),
     "duplicate": ("seed: 1\n  seed: 2", ["line 6 and on line 7"]),
     "tag": ("seed: !!int 3", ["tags are not allowed"]),
 }
