@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from forgeml.cli import console
 from forgeml.cli.console import Watcher, clock, metrics_table
-from forgeml.records import Evaluation, Note, Progress, StepReport
+from forgeml.records import Evaluation, Note, Progress, StepReport, TrainingResult
 
 
 def _step(step: int, seconds: float = 0.5) -> StepReport:
@@ -68,3 +70,16 @@ def test_long_topic_is_followed_by_a_blank(monkeypatch: pytest.MonkeyPatch, caps
 def test_clock(seconds: float, shown: str) -> None:
     """Durations are minutes and seconds, with hours where there are any."""
     assert clock(seconds) == shown
+
+
+def test_result_names_folder_run_and_model(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last lines say where the model is, on disk and in MLflow; without tracking there is one line less."""
+    result = TrainingResult("out/best_model", {}, 5, 9, 61.0, "run1", "m-2")
+    with Watcher() as tell:
+        tell(result)
+        tell(dataclasses.replace(result, run_id=None, model_id=None))
+    assert capsys.readouterr().err.splitlines() == [
+        "tracking       MLflow run run1, model models:/m-2",
+        "result         out/best_model (step 5 of 9), 1:01 in all",
+        "result         out/best_model (step 5 of 9), 1:01 in all",
+    ]

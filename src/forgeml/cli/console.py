@@ -64,11 +64,11 @@ class Watcher:
                 figures = "  ".join(f"{name} {value:.4f}" for name, value in event.metrics.items())
                 self._line(event.split, f"step {event.step}  epoch {event.epoch:.2f}  {figures}", "")
             case TrainingResult():
-                self._line(
-                    "result",
-                    f"{event.folder} (step {event.best_step} of {event.steps}), {clock(event.seconds)} in all",
-                    "",
-                )
+                if event.run_id:
+                    served = f", model models:/{event.model_id}" if event.model_id else ""
+                    self._line("tracking", f"MLflow run {event.run_id}{served}", "")
+                took = clock(event.seconds)
+                self._line("result", f"{event.folder} (step {event.best_step} of {event.steps}), {took} in all", "")
 
     def _step(self, report: StepReport) -> None:
         self._examples += report.examples
