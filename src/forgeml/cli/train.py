@@ -26,7 +26,8 @@ def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
     overrides = parse_overrides(settings)
     config = load_config(file, overrides)
     with Watcher() as tell:
-        changed = f", {len(overrides)} settings from the command line" if overrides else ""
+        count = "1 setting" if len(overrides) == 1 else f"{len(overrides)} settings"
+        changed = f", {count} from the command line" if overrides else ""
         tell(Note("configuration", f"{file} read{changed}; loading the libraries"))
         for odd in warnings(config):
             tell(Note("configuration", odd, warning=True))
