@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import mlflow
 import pytest
 
 from forgeml.config.schema import Config
@@ -197,3 +198,14 @@ def test_signal_while_publishing_ends_with_the_new_model(
     assert not (tmp_path / "last_model").exists()
     assert not list(tmp_path.glob(".best_model*"))
     assert not [event for event in events if isinstance(event, Note) and "best model so far" in event.text]
+
+
+def test_length_that_was_found_is_saved_and_tracked(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """Without `model.max_length` the manifest and MLflow hold the model's own limit, which the run used."""
+    settings = {**tiny_settings, "model": {"name": tiny_settings["model"]["name"]}}
+    train(_config(settings, tmp_path, training={"num_epochs": 1}))
+    manifest = json.loads((tmp_path / "best_model" / "forgeml.json").read_text())
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    assert manifest["config"]["model"]["max_length"] == 128
+    assert run.data.params["model.max_length"] == "128"

@@ -57,7 +57,7 @@ def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
 
 def _track_start(tracker: Tracker, config: Config, materials: Materials) -> None:
     splits, runtime, pretrained = materials.splits, materials.runtime, materials.pretrained
-    tracker.log_settings(flatten(without_secrets(config)))
+    tracker.log_settings(flatten(_resolved(config, materials)))
     tracker.log_data(materials.source.name, splits.fingerprint, {part.name: len(part) for part in splits.parts()})
     facts = {"device": runtime.device, "precision": runtime.precision, "model": pretrained.name}
     tracker.log_facts({**facts, "model_commit": pretrained.commit or "local folder"})
@@ -79,13 +79,11 @@ def _score_saved(outputs: Outputs, materials: Materials, tracker: Tracker, tell:
 def _manifest(config: Config, materials: Materials, metrics: Metrics) -> Manifest:
     """`forgeml.json` but for the format number and the hashes of files, which the folder adds."""
     source, splits, runtime = materials.source, materials.splits, materials.runtime
-    resolved = without_secrets(config).model_dump()
-    resolved["model"]["max_length"] = materials.max_length
     return {
         "task": "single_label",
         "labels": list(splits.class_names),
         "metrics": metrics,
-        "config": resolved,
+        "config": _resolved(config, materials).model_dump(),
         "data": {
             "name": source.name,
             "revision": source.revision,
@@ -98,6 +96,12 @@ def _manifest(config: Config, materials: Materials, metrics: Metrics) -> Manifes
         "runtime": {"device": runtime.device, "precision": runtime.precision, "threads": runtime.threads},
         "versions": versions(),
     }
+
+
+def _resolved(config: Config, materials: Materials) -> Config:
+    """The configuration as it is saved and tracked: with the length that was found, and without secrets."""
+    model = config.model.model_copy(update={"max_length": materials.max_length})
+    return without_secrets(config.model_copy(update={"model": model}))
 
 
 @contextmanager
