@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 # The libraries read these when they are imported, which is before any fixture runs.
@@ -19,6 +22,7 @@ for inherited in ("HF_HOME", "HF_HUB_CACHE", "HF_TOKEN", "XDG_CACHE_HOME", "MLFL
 
 import pytest
 
+from forgeml.errors import Stopped
 from tiny import write_reviews, write_tiny_bert
 
 REPOSITORY = Path(__file__).parents[1]
@@ -29,6 +33,18 @@ STARTER = REPOSITORY / "quickstart" / "starter"
 def _working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test runs in an empty folder of its own."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def stopping() -> Iterator[None]:
+    """SIGTERM raises Stopped, as on the command line."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

@@ -25,12 +25,6 @@ MINIMAL = "model:\n  name: m\ndata:\n  dataset: d\n"
 TOKEN = "hf_" + "a1B2" * 8
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def load(text: str, *overrides: tuple[str, str]):  # noqa: ANN201 - the type is that of load_config
     Path("config.yaml").write_text(text, encoding="utf-8")
     return load_config("config.yaml", overrides)
@@ -383,12 +377,12 @@ def test_schema_describes_every_setting() -> None:
     assert all(setting.help for setting in all_settings())
 
 
-def test_reading_a_configuration_needs_no_heavy_library(folder: Path) -> None:
+def test_reading_a_configuration_needs_no_heavy_library(tmp_path: Path) -> None:
     """Neither torch nor transformers nor the data library is imported for it."""
     heavy = ["torch", "transformers", "datasets", "mlflow", "numpy", "pyarrow"]
     code = f"import sys, forgeml.config.loading; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder, env=os.environ
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path, env=os.environ
     )
     assert done.stdout.strip() == "[]"
 
@@ -408,12 +402,12 @@ def test_hiding_looks_at_each_text_alone() -> None:
     assert without_secrets(config) == config
 
 
-def test_home_is_fine_as_the_folder_one_works_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_home_is_fine_as_the_folder_one_works_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The default `.` is the working folder, whichever that is; a folder in the home folder is fine as well."""
-    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert load(MINIMAL).output_dir == "."
     assert load(MINIMAL + "output_dir: ~/runs\n").output_dir == "~/runs"
-    assert "must not be the home folder" in refusal(MINIMAL, ("output_dir", str(folder)))
+    assert "must not be the home folder" in refusal(MINIMAL, ("output_dir", str(tmp_path)))
 
 
 def test_odd_values_are_told() -> None:

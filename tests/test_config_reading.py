@@ -171,11 +171,8 @@ PROBLEMS: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize(("text", "parts"), PROBLEMS.values(), ids=PROBLEMS)
-def test_what_is_not_allowed_is_reported_all_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, parts: list[str]
-) -> None:
+def test_what_is_not_allowed_is_reported_all_together(tmp_path: Path, text: str, parts: list[str]) -> None:
     """What does not keep the rest from being read is collected, each thing with its line and key."""
-    monkeypatch.chdir(tmp_path)
     write(tmp_path, text)
     problems = "\n".join(str(problem) for problem in read_yaml(Path("config.yaml")).problems)
     for part in parts:

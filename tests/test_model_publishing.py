@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
@@ -164,6 +163,7 @@ def _interrupted(rename: Callable[[Path, Path], Path], move: int) -> Callable[[P
     return moving
 
 
+@pytest.mark.usefixtures("stopping")
 def test_stop_after_the_move_finds_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal right after the exchange comes when the old folder is gone."""
     place = write(tmp_path / "place", "a")
@@ -172,16 +172,9 @@ def test_stop_after_the_move_finds_nothing_half_done(tmp_path: Path, monkeypatch
         exchange(one, other)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped(number)
-
     monkeypatch.setattr(publishing, "exchange", then_stop)
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        with pytest.raises(Stopped):
-            publish(write(tmp_path / "prepared", "b"), place)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(Stopped):
+        publish(write(tmp_path / "prepared", "b"), place)
     assert marks(place) == {"b"}
     assert os.listdir(tmp_path) == ["place"]
 

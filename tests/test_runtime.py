@@ -8,9 +8,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 import pytest
@@ -199,19 +197,7 @@ def test_processor_has_a_name() -> None:
     assert runtime.processor_name()
 
 
-@pytest.fixture
-def _stopping() -> Iterator[None]:
-    """SIGTERM raises Stopped, as on the command line."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped(number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
-@pytest.mark.usefixtures("_stopping")
+@pytest.mark.usefixtures("stopping")
 def test_held_signal_comes_after_the_work() -> None:
     """A signal in the middle lets the work end, and stops the program right after it; then handlers are as before."""
     handlers = [signal.getsignal(number) for number in runtime.STOP_SIGNALS]
@@ -226,7 +212,7 @@ def test_held_signal_comes_after_the_work() -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.usefixtures("_stopping")
+@pytest.mark.usefixtures("stopping")
 def test_inner_holding_waits_for_the_outer_one() -> None:
     """Held twice, a signal comes when the outer work is done."""
     done = []
@@ -237,7 +223,7 @@ def test_inner_holding_waits_for_the_outer_one() -> None:
     assert done == ["outer"]
 
 
-@pytest.mark.usefixtures("_stopping")
+@pytest.mark.usefixtures("stopping")
 def test_held_signal_is_not_lost_in_an_error() -> None:
     """When the work fails, the signal comes with the error as its context."""
     with pytest.raises(Stopped) as caught, runtime.held_signals():

@@ -19,7 +19,7 @@ from forgeml.errors import TrainingError
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
 from forgeml.records import Runtime, StepReport
 from forgeml.runtime import seed_everything
-from forgeml.training.loop import TrainingSet, build_accelerator, steps_in_epoch, train_steps
+from forgeml.training.loop import TrainingSet, build_accelerator, steps_in_run, train_steps
 from forgeml.training.optimizer import build_optimizer, build_schedule
 
 GOLDEN = Path(__file__).parent / "golden" / "losses.json"
@@ -37,8 +37,7 @@ class Run:
         self.training_set = TrainingSet(encode(tokenizer, train.texts, 64), train.labels, train.rows)
         self.model = build_classifier(pretrained, ["neg", "pos"], tokenizer).train()
         optimizer = build_optimizer(self.model, self.config)
-        total = self.config.num_epochs * steps_in_epoch(len(train), self.config)
-        schedule = build_schedule(optimizer, self.config, total)
+        schedule = build_schedule(optimizer, self.config, steps_in_run(len(train), self.config))
         accelerator = build_accelerator(Runtime("cpu", precision, 1))
         model, optimizer = accelerator.prepare(self.model, optimizer)
         self.steps = train_steps(accelerator, model, optimizer, schedule, self.training_set, self.config)

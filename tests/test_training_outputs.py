@@ -7,9 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -39,18 +38,6 @@ def parts(tiny_model: Path) -> Parts:
     pretrained = fetch_pretrained(str(tiny_model), None)
     tokenizer = open_tokenizer(pretrained)
     return build_classifier(pretrained, ["neg", "pos"], tokenizer), tokenizer, 64
-
-
-@pytest.fixture
-def _stopping() -> Iterator[None]:
-    """SIGTERM raises Stopped, as on the command line."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped(number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 def _then_stop(work: Callable[..., object]) -> Callable[..., None]:
@@ -102,7 +89,7 @@ def test_finished_run_leaves_one_folder(parts: Parts, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["best_model"]
 
 
-@pytest.mark.usefixtures("_stopping")
+@pytest.mark.usefixtures("stopping")
 def test_stop_right_after_the_exchange(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new model is in place, the old one is gone, and nothing is taken for the best model so far."""
     first = Outputs(str(tmp_path))
@@ -120,7 +107,7 @@ def test_stop_right_after_the_exchange(parts: Parts, tmp_path: Path, monkeypatch
     assert json.loads((tmp_path / "best_model" / "forgeml.json").read_text())["labels"] == ["neg", "pos"]
 
 
-@pytest.mark.usefixtures("_stopping")
+@pytest.mark.usefixtures("stopping")
 def test_stop_before_the_publishing_keeps_the_best(
     parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +123,7 @@ def test_stop_before_the_publishing_keeps_the_best(
     assert Classifier.from_pretrained(tmp_path / "last_model", "cpu").manifest["labels"] == ["neg", "pos"]
 
 
-@pytest.mark.usefixtures("_stopping")
+@pytest.mark.usefixtures("stopping")
 def test_second_signal_waits_for_the_keeping(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who presses Ctrl-C twice still gets the best model so far."""
     outputs = Outputs(str(tmp_path))

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import mlflow
@@ -167,6 +166,7 @@ def test_failed_run_leaves_the_older_model(tiny_settings: dict[str, Any], tmp_pa
     assert not list(tmp_path.glob(".best_model*"))
 
 
+@pytest.mark.usefixtures("stopping")
 @pytest.mark.parametrize("older", [True, False])
 def test_signal_while_publishing_ends_with_the_new_model(
     tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, older: bool
@@ -182,17 +182,10 @@ def test_signal_while_publishing_ends_with_the_new_model(
         if folder == tmp_path and manifest.is_file() and '"seed": 5' in manifest.read_text():
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped(number)
-
     monkeypatch.setattr(publishing, "_flush_folder", then_stop)
     events: list[Event] = []
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        with pytest.raises(Stopped):
-            train(_config(tiny_settings, tmp_path, training={"num_epochs": 1, "seed": 5}), events.append)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(Stopped):
+        train(_config(tiny_settings, tmp_path, training={"num_epochs": 1, "seed": 5}), events.append)
     manifest = json.loads((tmp_path / "best_model" / "forgeml.json").read_text())
     assert manifest["config"]["training"]["seed"] == 5
     assert not (tmp_path / "last_model").exists()

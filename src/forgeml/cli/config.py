@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from forgeml.cli.arguments import CONTEXT as CONTEXT
 from forgeml.cli.arguments import FileAndSettings, Json, split_arguments
 
 

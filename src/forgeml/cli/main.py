@@ -16,6 +16,7 @@ import typer
 from typer.exceptions import TyperException
 
 from forgeml.cli import config, evaluate, predict, streams, train
+from forgeml.cli.arguments import CONTEXT
 from forgeml.errors import ForgeError, Stopped
 
 HELP = """Turn one YAML file into a text classifier in use.
@@ -58,10 +59,10 @@ def _options(
     pass
 
 
-app.command("train", context_settings=train.CONTEXT)(train.train)
+app.command("train", context_settings=CONTEXT)(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
-app.command("config", context_settings=config.CONTEXT)(config.config)
+app.command("config", context_settings=CONTEXT)(config.config)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,7 +6,6 @@ import json
 
 import typer
 
-from forgeml.cli.arguments import CONTEXT as CONTEXT
 from forgeml.cli.arguments import FileAndSettings, Json, split_arguments
 
 

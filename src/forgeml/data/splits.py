@@ -90,7 +90,8 @@ def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
     parts |= set_aside(parts["train"], shares, seed)
     train, validation, test = parts["train"], parts["validation"], parts.get("test")
     found = [part for part in (train, validation, test) if part is not None]
-    notes += [_empty_texts(part) for part in found if _count_empty(part)]
+    empty = [(part, _count_empty(part)) for part in found]
+    notes += [f"{count:,} of {len(part):,} texts of {part.name} are empty" for part, count in empty if count]
     return Splits(train, validation, test, class_names, fingerprint(found, class_names), tuple(notes))
 
 
@@ -263,10 +264,6 @@ def _refuse_empty(parts: Mapping[str, Split], setting: str | None = None) -> Non
 
 def _count_empty(part: Split) -> int:
     return int(pc.sum(pc.equal(pc.utf8_trim_whitespace(part.texts), "")).as_py() or 0)
-
-
-def _empty_texts(part: Split) -> str:
-    return f"{_count_empty(part):,} of {len(part):,} texts of {part.name} are empty"
 
 
 def _sizes_by_class(counts: NDArray[np.int64], shares: Mapping[str, float]) -> dict[str, NDArray[np.int64]]:

@@ -79,8 +79,6 @@ def hub_errors(asked: Asked) -> Iterator[None]:
     """
     try:
         yield
-    except ForgeError:
-        raise
     except (OSError, httpx.HTTPError, httpx.InvalidURL, HFValidationError, HfUriError, XetDownloadError) as error:
         raise _in_words(asked, _reason(error)) from error
 

@@ -11,7 +11,7 @@ from forgeml.metrics import classification_metrics
 from forgeml.model.forward import predict_logits
 from forgeml.records import EncodedTexts, Evaluation, Split, StepReport
 from forgeml.training import story
-from forgeml.training.loop import TrainingSet, build_accelerator, steps_in_epoch, train_steps
+from forgeml.training.loop import TrainingSet, build_accelerator, steps_in_epoch, steps_in_run, train_steps
 from forgeml.training.materials import Materials, Tell, progress
 from forgeml.training.optimizer import build_optimizer, build_schedule
 from forgeml.training.outputs import Outputs
@@ -38,7 +38,7 @@ def fine_tune(
     best = BestSoFar(config.training.best_metric, config.training.patience)
     speed = _Speed()
     saved = (materials.model, materials.tokenizer, materials.max_length)
-    tell(story.plan(config.training, config.training.num_epochs * per_epoch))
+    tell(story.plan(config.training, steps_in_run(len(materials.train), config.training)))
     for report in _steps(config, materials):
         tell(report)
         speed.add(report)
@@ -71,7 +71,7 @@ def _steps(config: Config, materials: Materials) -> Iterator[StepReport]:
     """The loop over ready-made parts. Accelerate computes in the chosen precision inside the model itself."""
     settings, train = config.training, materials.splits.train
     optimizer = build_optimizer(materials.model, settings)
-    schedule = build_schedule(optimizer, settings, settings.num_epochs * steps_in_epoch(len(train), settings))
+    schedule = build_schedule(optimizer, settings, steps_in_run(len(train), settings))
     accelerator = build_accelerator(materials.runtime)
     model, optimizer = accelerator.prepare(materials.model.train(), optimizer)
     training_set = TrainingSet(materials.train, train.labels, train.rows)

@@ -47,6 +47,11 @@ def steps_in_epoch(texts: int, config: TrainingConfig) -> int:
     return -(-texts // (config.batch_size * config.gradient_accumulation_steps))
 
 
+def steps_in_run(texts: int, config: TrainingConfig) -> int:
+    """Steps of the optimizer that all epochs take."""
+    return config.num_epochs * steps_in_epoch(texts, config)
+
+
 def train_steps(
     accelerator: Accelerator,
     model: torch.nn.Module,
@@ -63,7 +68,7 @@ def train_steps(
         TrainingError: the loss or the gradient is not finite; the weights are those of the step before.
     """
     texts = len(training_set.encoded)
-    total_steps = config.num_epochs * steps_in_epoch(texts, config)
+    total_steps = steps_in_run(texts, config)
     step, seen = 0, 0
     for epoch in range(config.num_epochs):
         plan = plan_training(training_set.encoded.lengths, config.batch_size, config.seed, epoch)
