@@ -308,7 +308,8 @@ class _Handler(BaseHTTPRequestHandler):
             status, content, extra = _part(content, wanted)
             headers |= extra
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content)), "Connection": "close"}.items():
+        # A fault may announce more than it sends, as when a connection breaks in the middle of a file.
+        for name, value in {"Content-Length": str(len(content)), "Connection": "close", **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

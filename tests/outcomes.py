@@ -23,12 +23,13 @@ time.sleep = lambda seconds: (paused.append(seconds), sleep(seconds / 50))
 
 from forgeml.errors import ForgeError
 
-def dataset(name, subset=None):
+def dataset(name, subset=None, revision=None):
+    from forgeml.config.schema import DataConfig
     from forgeml.data.source import read_source
-    source = read_source(name, subset)
+    source = read_source(DataConfig(dataset=name, subset=subset, revision=revision))
     return {
         "name": source.name, "revision": source.revision, "fetched": source.fetched, "stored": source.stored,
-        "bytes": source.bytes, "note": source.note,
+        "bytes": source.bytes, "notes": source.notes, "place": source.locate("train", 0),
         "text_column": source.text_column, "class_names": source.class_names,
         "rows": {split: len(table) for split, table in source.tables.items()},
     }
@@ -63,7 +64,7 @@ print(json.dumps(outcomes))
 
 
 def run_outcomes(
-    hub: LocalHub, home: Path, kind: str, cases: Mapping[str, Sequence[str]], *, offline: bool = False
+    hub: LocalHub, home: Path, kind: str, cases: Mapping[str, Sequence[str | None]], *, offline: bool = False
 ) -> dict[str, Outcome]:
     """What comes of each case: the facts that were read, or the error and its words; anything but these fails."""
     environment = {**os.environ, **hub.environment(home, offline=offline)}

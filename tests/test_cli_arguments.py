@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forgeml.cli.arguments import split_arguments
+from forgeml.cli.arguments import split_arguments, split_names
 from forgeml.errors import ConfigError
 
 
@@ -34,3 +34,26 @@ def test_two_files_are_refused() -> None:
         split_arguments(["a.yaml", "--training.seed", "1", token])
     assert token not in str(caught.value)
     assert "--section.key value" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["m", "d", "--data.encoding", "cp1252"],
+        ["--data.encoding", "cp1252", "m", "d"],
+        ["m", "--data.encoding", "cp1252", "d"],
+    ],
+)
+def test_names_may_stand_anywhere(given: list[str]) -> None:
+    """What is neither an option nor the value of one is a name, in the order given."""
+    assert split_names(given, ["MODEL", "DATA"]) == (["m", "d"], ["--data.encoding", "cp1252"])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"), [(["m"], "DATA: is missing"), (["m", "d", "x"], "x: unexpected argument"), ([], "MODEL: is")]
+)
+def test_names_are_as_many_as_wanted(given: list[str], says: str) -> None:
+    """One that is missing is named as the help has it, and one too many by itself."""
+    with pytest.raises(ConfigError, match=says) as caught:
+        split_names(given, ["MODEL", "DATA"])
+    assert "--data.encoding cp1252" in str(caught.value)

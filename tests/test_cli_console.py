@@ -8,7 +8,7 @@ import pytest
 
 from forgeml.cli import console
 from forgeml.cli.console import Watcher, clock, metrics_table
-from forgeml.records import Evaluation, Note, Progress, StepReport, TrainingResult
+from forgeml.events import Evaluation, Note, Progress, StepReport, TrainingResult
 
 
 def _step(step: int, seconds: float = 0.5) -> StepReport:

@@ -29,7 +29,7 @@ from forgeml.errors import (
     TrainingError,
 )
 
-COMMANDS = ("train", "predict", "evaluate", "config")
+COMMANDS = ("init", "plan", "train", "predict", "evaluate", "config")
 
 
 def test_help_names_every_command_with_an_example() -> None:
@@ -38,7 +38,7 @@ def test_help_names_every_command_with_an_example() -> None:
     assert answer.returncode == 0
     listed = answer.stdout.split("Commands:")[1]
     for command in COMMANDS:
-        assert f"forgeml {command} " in answer.stdout
+        assert f"\n    forgeml {command}" in answer.stdout
         assert f"\n  {command}" in listed
 
 
@@ -69,6 +69,12 @@ def test_version() -> None:
         (["predict"], "Missing argument"),
         (["predict", "model"], "Missing argument"),
         (["predict", "model", "text", "--jsno"], "--jsno"),
+        (["predict", "model", "text", "other", "--pair", "x"], "--pair: 2 texts and 1 second texts"),
+        (["init"], "Missing argument"),
+        (["init", "--data.encoding", "cp1252"], "DATA: is missing"),
+        (["init", "a.csv", "b.csv"], "b.csv: unexpected argument"),
+        (["evaluate", "best_model", "--data.delimiter", ";"], "DATA: is missing"),
+        (["evaluate", "best_model", "a.csv", "--data.delimter", ";"], "did you mean --data.delimiter?"),
         (["config", "--training.learnng_rate", "1"], "training.learning_rate"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from command import forgeml
 from forgeml import Classifier
+from refusals import answer_of
 
 
 def test_json_lines_are_what_the_classifier_says(trained: Path) -> None:
@@ -50,3 +52,26 @@ def test_bytes_that_are_no_text() -> None:
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(b"text 2: is not UTF-8\n  fix: ")
+
+
+def test_pair_is_refused_by_a_model_of_single_texts(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second text that the model was not trained on would mislead, and is told with what to do."""
+    answer = answer_of(capsys, "predict", trained / "best_model", "good", "--pair", "fine", "--device", "cpu")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "--pair: this model was trained on single texts\n  fix: leave --pair out\n"
+
+
+def test_single_text_is_refused_by_a_model_of_pairs(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One text alone is half of what the model was trained on."""
+    shutil.copytree(trained / "best_model", tmp_path / "pairs")
+    manifest = json.loads((tmp_path / "pairs" / "forgeml.json").read_text())
+    manifest["data"]["text_pair_column"] = "second"
+    (tmp_path / "pairs" / "forgeml.json").write_text(json.dumps(manifest))
+    answer = answer_of(capsys, "predict", "pairs", "good", "--device", "cpu")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "--pair: this model was trained on pairs of texts\n  fix: give a --pair for each text\n"
+    answer = answer_of(capsys, "predict", "pairs", "good", "--pair", "fine", "--device", "cpu", "--json")
+    assert answer.code == 0
+    assert json.loads(answer.out).items() >= {"text": "good", "text_pair": "fine"}.items()

@@ -11,7 +11,7 @@ from command import run
 from forgeml.cli.console import Watcher
 from forgeml.cli.streams import ReaderGone, Results, Story
 from forgeml.errors import MachineError
-from forgeml.records import Note
+from forgeml.events import Note
 
 
 def _broken_pipe() -> int:

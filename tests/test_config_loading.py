@@ -76,7 +76,7 @@ REFUSED_LINES: dict[str, tuple[str, list[str]]] = {
     "a mapping": ("seed: {a: 1}", ["a whole number is wanted, found a mapping"]),
     "seed too large": ("seed: 4294967296", ["must be below 4294967296"]),
     "unknown choice": ("schedule: linaer", ["one of linear, cosine, constant is wanted", "did you mean linear?"]),
-    "unknown metric": ("best_metric: speed", ["one of accuracy, macro_f1, macro_recall, loss is wanted"]),
+    "unknown metric": ("best_metric: speed", ["one of accuracy, macro_f1, weighted_f1, ", "mae, rmse, loss is wanted"]),
     "unknown device": ("device: gpu", ['found the text "gpu"', "`cuda:1`"]),
     "yes for true": ("fp16: yes", ["true or false is wanted", "write fp16: true"]),
     "quoted boolean": ('fp16: "false"', ["true or false is wanted", "without quotes"]),

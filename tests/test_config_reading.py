@@ -68,16 +68,36 @@ def test_scalars_follow_the_core_schema(tmp_path: Path, text: str, value: object
 
 
 @pytest.mark.parametrize(
-    "text", ["a: b", "{a: b}", "[a", '"a', "http: //x", "# a", "!x a", "&a b", "*a", '"a" b', "- a", "---", "[" * 2000]
+    "text",
+    [
+        "a: b",
+        "{a: b",
+        "{a: b} c",
+        "{{ a }}",
+        "{a: *b}",
+        "[a",
+        '"a',
+        "http: //x",
+        "# a",
+        "!x a",
+        "&a b",
+        "*a",
+        '"a" b',
+        "- a",
+        "---",
+        "[" * 2000,
+    ],
 )
 def test_what_is_no_single_value_is_taken_as_the_text(text: str) -> None:
-    """An override's text that is no YAML, or would be a mapping, stands for itself."""
+    """An override's text that is no YAML, or would be a mapping without brackets, stands for itself."""
     assert parse_value(text) == text
 
 
-def test_override_values_may_be_lists_and_keep_hashes() -> None:
-    """A list is read as such, and a # in an unquoted text is part of it."""
+def test_override_values_may_be_lists_and_mappings_and_keep_hashes() -> None:
+    """What stands in brackets is read as such, and a # in an unquoted text is part of it."""
     assert parse_value("[no, 1, 2e-5]") == ["no", 1, 2e-5]
+    assert parse_value(" {train: a.csv, test: 'b: c.csv'} ") == {"train": "a.csv", "test": "b: c.csv"}
+    assert parse_value("{}") == {}
     assert parse_value("my #1 file.csv") == "my #1 file.csv"
 
 

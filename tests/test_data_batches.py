@@ -94,11 +94,49 @@ def test_collate_takes_texts_without_tokens() -> None:
     assert batch.attention_mask.tolist() == [[0], [0]]
 
 
+def _windowed(counts: list[int], length: int = 3) -> EncodedTexts:
+    """Texts of so many pieces each, all pieces of one length; all ids are different."""
+    bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = np.arange(bounds[-1] + 1) * length
+    return EncodedTexts(np.arange(offsets[-1], dtype=np.int32), offsets, 99, 0, bounds=bounds)
+
+
+def test_collate_keeps_the_pieces_of_a_text_together() -> None:
+    """Each piece is a row and says which of the batch's texts it belongs to."""
+    batch = collate(_windowed([1, 3, 2], length=2), np.array([2, 0, 1]))
+    assert batch.input_ids.tolist() == [[8, 9], [10, 11], [0, 1], [2, 3], [4, 5], [6, 7]]
+    assert batch.owners is not None
+    assert batch.owners.tolist() == [0, 0, 1, 2, 2, 2]
+    assert batch.indexes.tolist() == [2, 0, 1]
+    assert collate(_encoded(np.array([2, 4])), np.array([0])).owners is None
+
+
+def test_collate_pads_token_types_with_zero() -> None:
+    """Token types stand where their ids stand; without any there is no tensor of them."""
+    plain = _encoded(np.array([2, 3]))
+    typed = EncodedTexts(plain.ids, plain.offsets, 9, 0, types=np.array([0, 1, 0, 1, 2], np.uint8))
+    types = collate(typed, np.array([1, 0])).token_type_ids
+    assert types is not None
+    assert (types.tolist(), types.dtype) == ([[0, 1, 2], [0, 1, 0]], torch.int64)
+    assert collate(plain, np.array([1, 0])).token_type_ids is None
+
+
+@pytest.mark.parametrize("most", [1, 4, 32])
+def test_scoring_bounds_the_pieces(most: int) -> None:
+    """A batch of several texts has no more pieces than its size, and every text is scored once."""
+    counts = np.random.default_rng(0).integers(1, 17, 200).tolist()
+    batches = list(scoring_batches(_windowed(counts), most))
+    assert sorted(np.concatenate([batch.indexes for batch in batches]).tolist()) == list(range(200))
+    assert all(len(batch.input_ids) <= most or len(batch.indexes) == 1 for batch in batches)
+    assert max(len(batch.indexes) for batch in batches) > 1 or most == 1
+    assert max(counts) in [counts[index] for index in batches[0].indexes]
+
+
 @pytest.mark.parametrize("texts", [0, 1, 32, 100])
 def test_scoring_covers_all_texts_the_longest_first(texts: int) -> None:
     """Every text is scored once, and the batch that needs the most memory comes first."""
     lengths = _lengths(texts)
-    plan = plan_scoring(lengths, SCORING_BATCH)
+    plan = plan_scoring(_encoded(lengths), SCORING_BATCH)
     assert sorted(np.concatenate([np.zeros(0, np.int64), *plan]).tolist()) == list(range(texts))
     widths = [int(lengths[batch].max()) for batch in plan]
     assert widths == sorted(widths, reverse=True)

@@ -177,15 +177,18 @@ def test_first_run_tells_its_steps(runs: tuple[Run, Run], home: Path) -> None:
     model, data = first.line("model"), first.line("data")
     assert re.search(rf"\d+ kB, fetched into {re.escape(str(home))}", model)
     assert re.search(rf"\d+ kB, fetched into {re.escape(str(home))}", data)
-    assert "train 36, validation 4, test 20; 2 classes: neg, pos" in data
+    assert data.endswith("; rows: train 36, validation 4, test 20")
+    assert "one of 2 classes: neg, pos; from the columns text to label" in first.line("task")
     assert "epoch 1.00" in first.line("validation")
     assert "best_model" in first.line("result")
 
 
 def test_libraries_keep_quiet_in_files_and_pipes(runs: tuple[Run, Run]) -> None:
     """Where stderr is no terminal, every line must be one of ForgeML's own: no bars, no logs, no warnings."""
+    # Topics are padded; the work that is in progress may have a longer name, and ends with how much is done.
+    own = re.compile(r"[a-z]+ {2,}\S|(read|look for duplicates in|tokenize|score) \S+ +\d+/\d+ *$")
     for run in runs:
-        strange = [line for line in run.stderr.splitlines() if line and not re.match(r"[a-z]+ {2,}\S", line)]
+        strange = [line for line in run.stderr.splitlines() if line and not own.match(line)]
         assert strange == []
 
 

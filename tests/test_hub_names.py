@@ -15,9 +15,9 @@ def test_short_model_names_stand_for_full_ones(name: str) -> None:
 
 
 def test_data_set_is_known_by_both_names() -> None:
-    """A short and a full name must know the same columns and subset; an unknown name has the usual ones."""
+    """A short and a full name must know the same columns and subset; of an unknown name none is known."""
     assert all(known_dataset(name) == known_dataset(known.repository) == known for name, known in DATASETS.items())
-    assert (known_dataset("a/b").text_column, known_dataset("a/b").label_column) == ("text", "label")
+    assert (known_dataset("a/b").text_column, known_dataset("a/b").label_column) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from transformers import AutoModelForSequenceClassification
 
+from forgeml.data.texts import from_lists
 from forgeml.errors import MachineError, ModelError
 from forgeml.inference import classifier as module
 from forgeml.inference.classifier import Classifier
+from forgeml.records import Cut, Texts
 
 TEXTS = ["A lovely film.", "Boring and bad.", "A good " * 30 + "end", "The river.", "wonderful", "awful " * 90]
 ODD_TEXTS = {
@@ -66,30 +69,31 @@ def test_what_was_learnt_is_known(classifier: Classifier) -> None:
 def test_no_texts_give_no_predictions(classifier: Classifier) -> None:
     """An empty list is answered with an empty list."""
     assert classifier.predict([]) == []
-    assert classifier.logits([]).shape == (0, 2)
+    assert classifier.logits(from_lists([])).shape == (0, 2)
 
 
 @pytest.mark.parametrize("kind", ODD_TEXTS)
 def test_odd_text_is_answered(classifier: Classifier, kind: str) -> None:
     """Any text gets finite scores, and its neighbours the same ones as without it."""
-    alone = classifier.logits(TEXTS[:2])
-    together = classifier.logits([TEXTS[0], ODD_TEXTS[kind], TEXTS[1]])
+    alone = classifier.logits(from_lists(TEXTS[:2]))
+    together = classifier.logits(from_lists([TEXTS[0], ODD_TEXTS[kind], TEXTS[1]]))
     assert np.isfinite(together).all()
     np.testing.assert_allclose(together[[0, 2]], alone, rtol=0, atol=1e-5)
 
 
 def test_batch_mates_make_no_difference(classifier: Classifier) -> None:
     """A text gets the same scores alone, in a small batch and in a large one."""
-    alone = np.concatenate([classifier.logits([text]) for text in TEXTS])
-    np.testing.assert_allclose(classifier.logits(TEXTS), alone, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(classifier.logits(TEXTS * 20)[: len(TEXTS)], alone, rtol=0, atol=1e-5)
+    alone = np.concatenate([classifier.logits(from_lists([text])) for text in TEXTS])
+    np.testing.assert_allclose(classifier.logits(from_lists(TEXTS)), alone, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(classifier.logits(from_lists(TEXTS * 20))[: len(TEXTS)], alone, rtol=0, atol=1e-5)
 
 
 def test_text_is_cut_where_training_cut(classifier: Classifier) -> None:
     """What lies beyond the longest text does not count."""
-    assert classifier.max_length == 64
+    assert classifier.cut == Cut(64)
     long = "good " * 62
-    np.testing.assert_allclose(classifier.logits([long]), classifier.logits([long + "bad " * 99]), rtol=0, atol=1e-6)
+    cut, whole = (classifier.logits(from_lists([text])) for text in (long, long + "bad " * 99))
+    np.testing.assert_allclose(cut, whole, rtol=0, atol=1e-6)
 
 
 def test_single_string_is_refused(classifier: Classifier) -> None:
@@ -115,18 +119,20 @@ def test_half_a_character_is_refused_by_its_place(classifier: Classifier) -> Non
 
 
 def test_other_sequences_are_taken(classifier: Classifier) -> None:
-    """Tuples, arrays and Arrow columns of strings give the same as a list."""
-    expected = classifier.logits(TEXTS)
-    for texts in (tuple(TEXTS), np.array(TEXTS), pa.chunked_array([TEXTS[:2], TEXTS[2:]])):
-        assert np.array_equal(classifier.logits(texts), expected)
+    """Tuples and arrays of strings give the same as a list, and so do Arrow columns that come in chunks."""
+    expected = classifier.predict(TEXTS)
+    for texts in (tuple(TEXTS), np.array(TEXTS)):
+        assert classifier.predict(texts) == expected
+    column = Texts((pa.chunked_array([TEXTS[:2], TEXTS[2:]]),), None, np.arange(len(TEXTS)))
+    assert np.array_equal(classifier.logits(column), classifier.logits(from_lists(TEXTS)))
 
 
 def test_threads_may_share_a_classifier(trained: Path) -> None:
     """Eight threads that start at once with a fresh classifier get the numbers that one alone gets."""
-    expected = Classifier.from_pretrained(trained / "best_model", "cpu").logits(TEXTS)
+    expected = Classifier.from_pretrained(trained / "best_model", "cpu").logits(from_lists(TEXTS))
     classifier = Classifier.from_pretrained(trained / "best_model", "cpu")
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda turn: classifier.logits(TEXTS), range(64)))
+        answers = list(pool.map(lambda turn: classifier.logits(from_lists(TEXTS)), range(64)))
     for answer in answers:
         np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-6)
 
@@ -134,9 +140,9 @@ def test_threads_may_share_a_classifier(trained: Path) -> None:
 def test_saving_while_predicting(trained: Path, tmp_path: Path) -> None:
     """A copy can be written while other threads predict."""
     classifier = Classifier.from_pretrained(trained / "best_model", "cpu")
-    expected = classifier.logits(TEXTS)
+    expected = classifier.logits(from_lists(TEXTS))
     with ThreadPoolExecutor(3) as pool:
-        work = [pool.submit(classifier.logits, TEXTS) for _ in range(40)]
+        work = [pool.submit(classifier.logits, from_lists(TEXTS)) for _ in range(40)]
         classifier.save_pretrained(tmp_path / "copy")
         for answer in work:
             np.testing.assert_allclose(answer.result(), expected, rtol=0, atol=1e-6)
@@ -146,7 +152,7 @@ def test_copy_answers_the_same(classifier: Classifier, tmp_path: Path) -> None:
     """A saved copy is whole: same files, same manifest, same numbers."""
     classifier.save_pretrained(tmp_path / "copy")
     copy = Classifier.from_pretrained(tmp_path / "copy", "cpu")
-    assert np.array_equal(copy.logits(TEXTS), classifier.logits(TEXTS))
+    assert np.array_equal(copy.logits(from_lists(TEXTS)), classifier.logits(from_lists(TEXTS)))
     assert {**copy.manifest, "files": 0} == {**classifier.manifest, "files": 0}
     assert os.listdir(tmp_path) == ["copy"]
 
@@ -154,14 +160,14 @@ def test_copy_answers_the_same(classifier: Classifier, tmp_path: Path) -> None:
 def test_copy_onto_itself_and_over_another(saved: Path, tmp_path: Path) -> None:
     """A classifier may be saved where it came from, and over another saved model, and still answers."""
     classifier = Classifier.from_pretrained(saved, "cpu")
-    expected = classifier.logits(TEXTS)
+    expected = classifier.logits(from_lists(TEXTS))
     shutil.copytree(saved, tmp_path / "other")
     (tmp_path / "other" / "old.txt").write_text("old")
     for place in (saved, tmp_path / "other"):
         classifier.save_pretrained(place)
-        assert np.array_equal(Classifier.from_pretrained(place, "cpu").logits(TEXTS), expected)
+        assert np.array_equal(Classifier.from_pretrained(place, "cpu").logits(from_lists(TEXTS)), expected)
         assert "old.txt" not in os.listdir(place)
-    assert np.array_equal(classifier.logits(TEXTS), expected)
+    assert np.array_equal(classifier.logits(from_lists(TEXTS)), expected)
     assert sorted(os.listdir(tmp_path)) == ["other", "saved"]
 
 
@@ -222,13 +228,12 @@ def test_device_that_is_not_there_is_refused(trained: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"problem_type": "multi_label_classification"}, "made for multi_label_classification"),
-        ({"problem_type": "regression"}, "made for regression"),
+        ({"problem_type": "regression"}, "a regression with 2 numbers; ForgeML tells one"),
         ({"id2label": {"0": "same", "1": "same"}}, "two classes have the same name"),
     ],
 )
-def test_models_for_other_tasks_are_refused(saved: Path, settings: dict[str, object], message: str) -> None:
-    """What softmax over named classes would get wrong is refused."""
+def test_outputs_that_would_mislead_are_refused(saved: Path, settings: dict[str, object], message: str) -> None:
+    """Several numbers at once, and classes that nobody can tell apart, are refused."""
     (saved / "forgeml.json").unlink()
     config = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps(config | settings))
@@ -236,14 +241,76 @@ def test_models_for_other_tasks_are_refused(saved: Path, settings: dict[str, obj
         Classifier.from_pretrained(saved)
 
 
+def with_outputs(folder: Path, names: list[str], problem_type: str | None) -> Classifier:
+    """The saved folder with a head for these outputs, as another program would have written it."""
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=len(names), id2label=dict(enumerate(names)), ignore_mismatched_sizes=True
+    )
+    torch.nn.init.normal_(model.classifier.weight)
+    model.config.problem_type = problem_type
+    model.save_pretrained(folder)
+    (folder / "forgeml.json").unlink()
+    return Classifier.from_pretrained(folder, "cpu")
+
+
+def test_single_class_is_refused(saved: Path) -> None:
+    """One class leaves nothing to choose from; the library says so first, if it reads the configuration."""
+    with pytest.raises(ModelError, match=r"num_labels > 1|a single class, which leaves nothing to choose from"):
+        with_outputs(saved, ["only"], "single_label_classification")
+
+
+def test_several_labels_are_those_that_reach_their_threshold(saved: Path) -> None:
+    """Each class has a probability of its own; those from their threshold on are said, the most probable first."""
+    classifier = with_outputs(saved, ["a", "b", "c"], "multi_label_classification")
+    assert (classifier.task, classifier.thresholds.tolist()) == ("multi_label", [0.5, 0.5, 0.5])
+    logits = classifier.logits(from_lists(TEXTS))
+    for row, answer in zip(1 / (1 + np.exp(-logits.astype(float))), classifier.predict(TEXTS), strict=True):
+        assert list(answer.scores.values()) == pytest.approx(row.tolist())
+        wanted = [name for name in ("a", "b", "c") if answer.scores[name] >= 0.5]
+        assert answer.labels == tuple(sorted(wanted, key=lambda name: -answer.scores[name]))
+        assert (answer.label, answer.score, answer.value) == (None, None, None)
+    classifier.thresholds[:] = [1.1, 0.0, 1.1]
+    assert {answer.labels for answer in classifier.predict(TEXTS)} == {("b",)}
+    classifier.thresholds[:] = 1.1
+    assert {answer.labels for answer in classifier.predict(TEXTS)} == {()}
+
+
+@pytest.mark.parametrize("problem_type", ["regression", None])
+def test_one_output_is_a_number(saved: Path, problem_type: str | None) -> None:
+    """A model with a single output tells numbers, as they come out of it."""
+    classifier = with_outputs(saved, ["stars"], problem_type)
+    assert classifier.task == "regression"
+    answers = classifier.predict(TEXTS)
+    assert [answer.value for answer in answers] == classifier.logits(from_lists(TEXTS))[:, 0].astype(float).tolist()
+    assert [answer.as_dict() for answer in answers] == [{"value": answer.value} for answer in answers]
+
+
+def test_pairs_are_read_together(saved: Path) -> None:
+    """The second text counts, there is one for each first text, and a model of single texts refuses pairs."""
+    with pytest.raises(ValueError, match="trained on single texts"):
+        Classifier.from_pretrained(saved, "cpu").predict(TEXTS[:1], ["awful"])
+    # Without its manifest the folder does not tell what it was trained on.
+    (saved / "forgeml.json").unlink()
+    classifier = Classifier.from_pretrained(saved, "cpu")
+    alone, paired = classifier.predict(TEXTS[:2]), classifier.predict(TEXTS[:2], ["awful", "lovely"])
+    assert [answer.score for answer in alone] != [answer.score for answer in paired]
+    with pytest.raises(ValueError, match="2 texts and 1 second texts"):
+        classifier.predict(TEXTS[:2], ["awful"])
+    with pytest.raises(TypeError, match="text 1 is a NoneType"):
+        classifier.predict(TEXTS[:2], ["awful", None])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="one string"):
+        classifier.predict(TEXTS[:1], "awful")
+
+
 def test_folder_of_plain_transformers_opens(saved: Path) -> None:
     """A classifier without `forgeml.json` answers too, with the length that its tokenizer states."""
-    expected = Classifier.from_pretrained(saved, "cpu").logits(TEXTS)
+    expected = Classifier.from_pretrained(saved, "cpu").logits(from_lists(TEXTS))
     (saved / "forgeml.json").unlink()
     classifier = Classifier.from_pretrained(str(saved), "cpu")
     assert classifier.manifest == {}
-    assert classifier.max_length == 64
-    assert np.array_equal(classifier.logits(TEXTS), expected)
+    assert classifier.cut == Cut(64)
+    assert np.array_equal(classifier.logits(from_lists(TEXTS)), expected)
 
 
 @pytest.mark.slow

@@ -8,9 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from forgeml.config.schema import DataConfig
+from forgeml.data.source import read_source
+from forgeml.data.splits import labelled_split
 from forgeml.inference.classifier import Classifier
 from forgeml.inference.report import evaluate
-from forgeml.records import Split
+from forgeml.records import Split, Texts
 
 TEXTS = ["A lovely film.", "Boring and bad.", "A wonderful evening.", "An awful train."]
 
@@ -23,7 +26,8 @@ def classifier(trained: Path) -> Classifier:
 
 def split(labels: list[int]) -> Split:
     """The texts under these labels, in two chunks as they come from files."""
-    return Split("test", pa.chunked_array([TEXTS[:1], TEXTS[1:]]), np.array(labels), np.arange(len(labels)))
+    texts = Texts((pa.chunked_array([TEXTS[:1], TEXTS[1:]]),), None, np.arange(len(labels)))
+    return Split("test", texts, np.array(labels))
 
 
 def test_metrics_are_those_of_the_predictions(classifier: Classifier) -> None:
@@ -40,9 +44,7 @@ def test_metrics_are_those_of_the_predictions(classifier: Classifier) -> None:
 
 def test_evaluation_repeats_what_training_saw(classifier: Classifier, reviews: Path) -> None:
     """The test metrics in the manifest come out again from the saved folder and the same file."""
-    from forgeml.data.files import read_files
-
-    table = read_files(str(reviews)).tables["test"]
-    ids = np.array([classifier.labels.index(name) for name in table["label"].to_pylist()])
-    found = evaluate(classifier, Split("test", table["text"], ids, np.arange(len(ids))))
+    data = DataConfig(dataset=str(reviews))
+    part = labelled_split(read_source(data), "test", data, classifier.labels)
+    found = evaluate(classifier, part)
     assert dict(found.metrics) == pytest.approx(classifier.manifest["metrics"]["test"], abs=1e-6)

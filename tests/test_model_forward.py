@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from forgeml.data.batches import collate, scoring_batches
-from forgeml.data.tokens import encode
-from forgeml.model.forward import batch_logits, predict_logits, softmax
+from forgeml.data.texts import from_lists
+from forgeml.data.tokens.encoding import encode
+from forgeml.model.forward import batch_logits, predict_logits, sigmoid, softmax
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
-from forgeml.records import Batch, EncodedTexts
+from forgeml.records import Batch, Cut, EncodedTexts
 
 WORDS = ["good", "film", "the", "bad", "awful", "river", "zzz"]
 TEXTS = [" ".join(WORDS[start:] * times) for start, times in enumerate((1, 5, 2, 3, 30, 1, 20))]
@@ -24,7 +27,7 @@ def model(tiny_model: Path) -> torch.nn.Module:
     """A classifier for three classes, in evaluation mode."""
     pretrained = fetch_pretrained(str(tiny_model), None)
     torch.manual_seed(0)
-    model = build_classifier(pretrained, ["a", "b", "c"], open_tokenizer(pretrained)).eval()
+    model = build_classifier(pretrained, "single_label", ["a", "b", "c"], open_tokenizer(pretrained)).eval()
     # So that what a text says reaches the logits: with weights as they are drawn, all texts are much alike.
     for module in model.modules():
         if isinstance(module, torch.nn.Linear):
@@ -33,9 +36,15 @@ def model(tiny_model: Path) -> torch.nn.Module:
 
 
 @pytest.fixture(scope="module")
-def encoded(tiny_model: Path) -> EncodedTexts:
+def tokenizer(tiny_model: Path) -> PreTrainedTokenizerBase:
+    """That of the model."""
+    return open_tokenizer(fetch_pretrained(str(tiny_model), None))
+
+
+@pytest.fixture(scope="module")
+def encoded(tokenizer: PreTrainedTokenizerBase) -> EncodedTexts:
     """Texts of very different lengths."""
-    return encode(open_tokenizer(fetch_pretrained(str(tiny_model), None)), TEXTS, 64)
+    return encode(tokenizer, from_lists(TEXTS), Cut(64))
 
 
 def batches(encoded: EncodedTexts, *groups: list[int]) -> Iterator[Batch]:
@@ -89,6 +98,48 @@ def test_progress_counts_texts(model: torch.nn.Module, encoded: EncodedTexts) ->
     told: list[int] = []
     predict_logits(model, batches(encoded, [0, 1, 2], [3], [4, 5, 6]), "cpu", told.append)
     assert told == [3, 4, 7]
+
+
+def test_pairs_have_the_logits_of_the_library(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+    """For pairs the logits are those of the library's own tokenizer call and model call, token types included."""
+    pairs = TEXTS[::-1]
+    with torch.no_grad():
+        inputs = tokenizer(TEXTS, pairs, truncation=True, max_length=32, padding=True, return_tensors="pt")
+        expected = model(**inputs).logits.numpy()
+        without = model(inputs["input_ids"], inputs["attention_mask"]).logits.numpy()
+    encoded = encode(tokenizer, from_lists(TEXTS, pairs), Cut(32))
+    np.testing.assert_allclose(predict_logits(model, scoring_batches(encoded, 3), "cpu"), expected, rtol=0, atol=1e-5)
+    assert np.abs(expected - without).max() > 1e-3
+
+
+def test_windows_are_averaged(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+    """A text's logits are the mean over its windows, each scored as a text of its own, in whatever batch."""
+    encoded = encode(tokenizer, from_lists(TEXTS), Cut(12, "windows"))
+    assert encoded.bounds is not None
+    pieces = EncodedTexts(encoded.ids, encoded.offsets, encoded.pad_id, 0)
+    alone = predict_logits(model, batches(pieces, *([index] for index in range(len(pieces)))), "cpu")
+    expected = [alone[start:stop].mean(axis=0) for start, stop in itertools.pairwise(encoded.bounds)]
+    for size in (1, 8, 100):
+        found = predict_logits(model, scoring_batches(encoded, size), "cpu")
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_mean_over_windows_passes_gradients(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Training through several windows of a text reaches the weights."""
+    encoded = encode(tokenizer, from_lists(TEXTS), Cut(12, "windows"))
+    batch_logits(model, collate(encoded, np.array([4, 0])), "cpu").sum().backward()
+    gradients = [weight.grad for weight in model.parameters()]
+    model.zero_grad(set_to_none=True)
+    assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
+
+
+def test_sigmoid_gives_probabilities() -> None:
+    """Each logit alone gives its probability, in double precision and without overflow at either end."""
+    found = sigmoid(np.array([[0.0, 2.0, -2.0, 1000.0, -1000.0, -80.0]], np.float32))
+    expected = [[0.5, 1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(2.0)), 1.0, 0.0, np.exp(-80.0)]]
+    np.testing.assert_allclose(found, expected, rtol=1e-15, atol=0)
+    assert found.dtype == np.float64
+    assert sigmoid(np.zeros((0, 3), np.float32)).shape == (0, 3)
 
 
 def test_softmax_gives_probabilities() -> None:

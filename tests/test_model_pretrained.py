@@ -45,7 +45,7 @@ def build(folder: Path, class_names: list[str] = CLASSES) -> Any:
     pretrained = fetch_pretrained(str(folder), None)
     tokenizer = open_tokenizer(pretrained)
     longest_text(pretrained, tokenizer, None)
-    return build_classifier(pretrained, class_names, tokenizer)
+    return build_classifier(pretrained, "single_label", class_names, tokenizer)
 
 
 def refusal(folder: Path) -> str:
@@ -136,7 +136,7 @@ def test_limit_is_what_the_model_reads(architecture: Architecture, folder: Path,
     with pytest.raises(ConfigError, match=r"129 tokens.* at most 128") as caught:
         longest_text(pretrained, tokenizer, 129)
     assert caught.value.problems[0].where == "model.max_length"
-    model = build_classifier(pretrained, CLASSES, tokenizer)
+    model = build_classifier(pretrained, "single_label", CLASSES, tokenizer)
     assert model(torch.full((1, 128), 9)).logits.isfinite().all()
 
 
@@ -300,7 +300,7 @@ def test_decoder_pads_with_its_end_of_text(tmp_path: Path) -> None:
     assert AutoTokenizer.from_pretrained(folder).pad_token is None
     pretrained = fetch_pretrained(str(folder), None)
     tokenizer = open_tokenizer(pretrained)
-    model = build_classifier(pretrained, CLASSES, tokenizer).eval()
+    model = build_classifier(pretrained, "single_label", CLASSES, tokenizer).eval()
     assert (tokenizer.pad_token, model.config.pad_token_id) == ("<end>", 1)
     batch = tokenizer(["good", "bad film good"], padding=True, padding_side="right", return_tensors="pt")
     alone = model(torch.tensor([[2]])).logits[0]

@@ -23,6 +23,7 @@ from forgeml.inference.classifier import Classifier
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
 from forgeml.model.saved import (
     FORMAT,
+    Classifying,
     copy_whole,
     file_hash,
     open_saved,
@@ -51,7 +52,7 @@ def build(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     pretrained = fetch_pretrained(str(folder), None)
     tokenizer = open_tokenizer(pretrained)
     torch.manual_seed(0)
-    model = build_classifier(pretrained, ["neg", "pos"], tokenizer)
+    model = build_classifier(pretrained, "single_label", ["neg", "pos"], tokenizer)
     layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
     for layer in layers:
         torch.nn.init.normal_(layer.weight, std=0.2)
@@ -68,7 +69,7 @@ def build(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 def saved(tiny_model: Path, tmp_path: Path) -> Path:
     """A saved folder that can be damaged."""
     folder = tmp_path / "saved"
-    write_model(folder, *build(tiny_model), 64)
+    write_model(folder, Classifying(*build(tiny_model), 64))
     write_manifest(folder, MANIFEST)
     return folder
 
@@ -100,7 +101,7 @@ def test_umask_is_kept(tiny_model: Path, tmp_path: Path, umask: int) -> None:
     """Who keeps new files from others, or shares them with a group, does so with a saved model too."""
     before = os.umask(umask)
     try:
-        write_model(tmp_path / "saved", *build(tiny_model), 64)
+        write_model(tmp_path / "saved", Classifying(*build(tiny_model), 64))
         write_manifest(tmp_path / "saved", MANIFEST)
     finally:
         os.umask(before)
@@ -144,7 +145,7 @@ def test_plain_transformers_gives_the_same_answers(
 ) -> None:
     """The library's pipeline has the same labels, and scores to 1e-5, for texts short, long and too long."""
     model, tokenizer = build(write_as(architecture, tiny_model, tmp_path / "source"))
-    write_model(tmp_path / "saved", model, tokenizer, 64)
+    write_model(tmp_path / "saved", Classifying(model, tokenizer, 64))
     ours = Classifier.from_pretrained(tmp_path / "saved", "cpu").predict(TEXTS)
     plain = pipeline("text-classification", model=str(tmp_path / "saved"), device="cpu")
     theirs = plain(TEXTS, truncation=True)
@@ -157,7 +158,7 @@ def test_plain_transformers_gives_the_same_answers(
 def test_weights_come_back_bit_by_bit(architecture: Architecture, tiny_model: Path, tmp_path: Path) -> None:
     """Reading a saved folder gives the weights that were written, on the device, ready to predict."""
     model, tokenizer = build(write_as(architecture, tiny_model, tmp_path / "source"))
-    write_model(tmp_path / "saved", model, tokenizer, 64)
+    write_model(tmp_path / "saved", Classifying(model, tokenizer, 64))
     read, _, manifest = open_saved(tmp_path / "saved", "cpu")
     assert manifest == {}
     assert not read.training
@@ -177,7 +178,7 @@ def test_tokenizer_neither_pads_nor_cuts_by_itself(tiny_model: Path, tmp_path: P
     expected = AutoTokenizer.from_pretrained(tiny_model)(TEXTS, truncation=True, max_length=64)["input_ids"]
     if used:
         assert tokenizer(TEXTS, truncation=True, max_length=64)["input_ids"] == expected
-    write_model(tmp_path / "saved", model, tokenizer, 64)
+    write_model(tmp_path / "saved", Classifying(model, tokenizer, 64))
     written = json.loads((tmp_path / "saved" / "tokenizer.json").read_text())
     assert (written["padding"], written["truncation"]) == (None, None)
     settings = json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text())
@@ -193,7 +194,7 @@ def test_tokenizer_in_use_is_left_alone(tiny_model: Path, tmp_path: Path) -> Non
     model, tokenizer = build(tiny_model)
     tokenizer(TEXTS, truncation=True, max_length=32, padding=True)
     before = (tokenizer.model_max_length, tokenizer.backend_tokenizer.to_str())
-    write_model(tmp_path / "saved", model, tokenizer, 64)
+    write_model(tmp_path / "saved", Classifying(model, tokenizer, 64))
     assert (tokenizer.model_max_length, tokenizer.backend_tokenizer.to_str()) == before
 
 
@@ -201,7 +202,7 @@ def test_left_over_files_do_not_get_in(tiny_model: Path, tmp_path: Path) -> None
     """What an attempt that was cut short left under the same name is not mixed with the new files."""
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "model-00007-of-00009.safetensors").write_text("old")
-    write_model(tmp_path / "saved", *build(tiny_model), 64)
+    write_model(tmp_path / "saved", Classifying(*build(tiny_model), 64))
     assert "model-00007-of-00009.safetensors" not in os.listdir(tmp_path / "saved")
 
 
@@ -209,7 +210,7 @@ def test_folder_that_cannot_be_written_is_named(tiny_model: Path, tmp_path: Path
     """A place below a file ends in an error of the machine."""
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match="cannot be written"):
-        write_model(tmp_path / "file" / "saved", *build(tiny_model), 64)
+        write_model(tmp_path / "file" / "saved", Classifying(*build(tiny_model), 64))
 
 
 def test_newer_format_is_refused_with_both_numbers(saved: Path) -> None:
@@ -289,7 +290,7 @@ def test_head_of_another_size_is_refused(saved: Path) -> None:
 def test_copy_is_whole(saved: Path, tmp_path: Path) -> None:
     """A copy has the same files, a fresh manifest, and nothing is left beside it."""
     model, tokenizer, manifest = open_saved(saved, "cpu")
-    copy_whole(tmp_path / "copies" / "one", model, tokenizer, 64, manifest)
+    copy_whole(tmp_path / "copies" / "one", Classifying(model, tokenizer, 64), manifest)
     assert sorted(os.listdir(tmp_path / "copies" / "one")) == FILES
     assert os.listdir(tmp_path / "copies") == ["one"]
     assert open_saved(tmp_path / "copies" / "one", "cpu")[2] == manifest
@@ -300,12 +301,12 @@ def test_failed_copy_leaves_nothing(saved: Path, tmp_path: Path, monkeypatch: py
     model, tokenizer, manifest = open_saved(saved, "cpu")
     before = file_hash(saved / "forgeml.json")
 
-    def refuse(folder: Path) -> None:
+    def refuse(folder: Path, **settings: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(model, "save_pretrained", refuse)
     with pytest.raises(MachineError, match="No space left"):
-        copy_whole(saved, model, tokenizer, 64, manifest)
+        copy_whole(saved, Classifying(model, tokenizer, 64), manifest)
     assert file_hash(saved / "forgeml.json") == before
     assert os.listdir(tmp_path) == ["saved"]
 
@@ -315,21 +316,24 @@ import resource, sys
 from pathlib import Path
 from forgeml.errors import MachineError
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
-from forgeml.model.saved import write_manifest, write_model
+from forgeml.model.saved import Classifying, write_manifest, write_model
 
 pretrained = fetch_pretrained(sys.argv[1], None)
 tokenizer = open_tokenizer(pretrained)
-model = build_classifier(pretrained, ["neg", "pos"], tokenizer)
+model = build_classifier(pretrained, "single_label", ["neg", "pos"], tokenizer)
 if sys.argv[3] == "tokenizer":
-    model.save_pretrained = lambda folder: None
+    model.save_pretrained = lambda folder, **settings: None
 folder = Path(sys.argv[2])
 if sys.argv[3] == "manifest":
-    write_model(folder, model, tokenizer, 64)
+    write_model(folder, Classifying(model, tokenizer, 64))
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 data = {"name": "reviews", "rows": {}, "more": "x" * 3000}
 manifest = {"task": "", "labels": [], "metrics": {}, "config": {}, "data": data, "model": {"name": "tiny"}}
 try:
-    write_manifest(folder, manifest) if sys.argv[3] == "manifest" else write_model(folder, model, tokenizer, 64)
+    if sys.argv[3] == "manifest":
+        write_manifest(folder, manifest)
+    else:
+        write_model(folder, Classifying(model, tokenizer, 64))
 except MachineError as error:
     print(error)
 """

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from forgeml.config.schema import Config
+from forgeml.events import Evaluation, Event, StepReport
 from forgeml.inference.classifier import Classifier
 from forgeml.inference.report import evaluate
-from forgeml.records import Evaluation, Event, StepReport
-from forgeml.training.fine_tune import fine_tune, score
+from forgeml.metrics import compute_metrics
+from forgeml.training.fine_tune import fine_tune, score_logits
 from forgeml.training.materials import gather
 from forgeml.training.outputs import Outputs
 
@@ -65,9 +67,11 @@ def test_step_at_which_patience_ends_the_run_is_logged(tiny_settings: dict[str, 
 
 
 def test_score_is_what_the_classifier_reports(trained: Path, tiny_settings: dict[str, Any]) -> None:
-    """Training and inference measure the same model by the same figures."""
+    """Training and inference have the same logits of the same model, and so the same figures."""
     materials = gather(Config.model_validate(tiny_settings), _ignore)
     classifier = Classifier.from_pretrained(trained / "best_model", device="cpu")
     part = materials.splits.validation
-    ours = score(classifier._model, materials.validation, part, "cpu", _ignore)
-    assert dict(ours) == pytest.approx(dict(evaluate(classifier, part).metrics), abs=1e-6)
+    ours = score_logits(classifier._model, materials.validation, part, "cpu", _ignore)
+    np.testing.assert_allclose(ours, classifier.logits(part.texts), rtol=0, atol=1e-6)
+    theirs = evaluate(classifier, part).metrics
+    assert compute_metrics("single_label", ours, part.labels) == pytest.approx(dict(theirs), abs=1e-6)

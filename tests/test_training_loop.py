@@ -12,14 +12,16 @@ import pytest
 import torch
 
 from forgeml.config.schema import DataConfig, TrainingConfig
-from forgeml.data.files import read_files
+from forgeml.data.source import read_source
 from forgeml.data.splits import make_splits
-from forgeml.data.tokens import encode
+from forgeml.data.tokens.encoding import encode
 from forgeml.errors import TrainingError
+from forgeml.events import StepReport
+from forgeml.model.losses import loss_of
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
-from forgeml.records import Runtime, StepReport
+from forgeml.records import Cut, Runtime
 from forgeml.runtime import seed_everything
-from forgeml.training.loop import TrainingSet, build_accelerator, steps_in_run, train_steps
+from forgeml.training.loop import Learner, TrainingSet, build_accelerator, steps_in_run, train_steps
 from forgeml.training.optimizer import build_optimizer, build_schedule
 
 GOLDEN = Path(__file__).parent / "golden" / "losses.json"
@@ -33,14 +35,16 @@ class Run:
         seed_everything(self.config.seed)
         pretrained = fetch_pretrained(str(tiny_model), None)
         tokenizer = open_tokenizer(pretrained)
-        train = make_splits(read_files(str(reviews)), DataConfig(dataset=str(reviews)), seed=1).train
-        self.training_set = TrainingSet(encode(tokenizer, train.texts, 64), train.labels, train.rows)
-        self.model = build_classifier(pretrained, ["neg", "pos"], tokenizer).train()
+        data = DataConfig(dataset=str(reviews))
+        train = make_splits(read_source(data), data, seed=1).train
+        self.training_set = TrainingSet(encode(tokenizer, train.texts, Cut(64)), train.labels, train.rows)
+        self.model = build_classifier(pretrained, "single_label", ["neg", "pos"], tokenizer).train()
         optimizer = build_optimizer(self.model, self.config)
         schedule = build_schedule(optimizer, self.config, steps_in_run(len(train), self.config))
         accelerator = build_accelerator(Runtime("cpu", precision, 1))
         model, optimizer = accelerator.prepare(self.model, optimizer)
-        self.steps = train_steps(accelerator, model, optimizer, schedule, self.training_set, self.config)
+        learner = Learner(accelerator, model, optimizer, schedule, loss_of("single_label", None, "cpu"))
+        self.steps = train_steps(learner, self.training_set, self.config)
 
 
 def test_every_text_is_seen_once_an_epoch(tiny_model: Path, reviews: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from forgeml.config.schema import Config
 from forgeml.errors import ConfigError
-from forgeml.records import Event, Note, Progress
+from forgeml.events import Event, Note, Progress
 from forgeml.training.materials import gather
 
 
@@ -21,11 +21,20 @@ def _gathered(settings: dict[str, Any], **training: Any) -> tuple[Any, list[Even
 
 
 def test_told_in_the_order_of_the_story(tiny_settings: dict[str, Any]) -> None:
-    """Machine, model, data and tokens are told, with progress on the long work."""
+    """Machine, model, data, task and tokens are told, with progress on the long work."""
     _, events = _gathered(tiny_settings)
-    assert [event.topic for event in events if isinstance(event, Note)] == ["machine", "model", "data", "tokens"]
+    topics = [event.topic for event in events if isinstance(event, Note)]
+    assert topics == ["machine", "model", "data", "task", "tokens"]
     tasks = [event.task for event in events if isinstance(event, Progress)]
-    assert tasks == ["tokenize train", "tokenize validation"]
+    parts = ("train", "validation", "test")
+    assert list(dict.fromkeys(tasks)) == [
+        "read train.csv",
+        "read test.csv",
+        *(f"read {part}" for part in parts),
+        *(f"compare {part}" for part in parts),
+        "tokenize train",
+        "tokenize validation",
+    ]
 
 
 def test_parts_fit_together(tiny_settings: dict[str, Any]) -> None:
@@ -34,7 +43,7 @@ def test_parts_fit_together(tiny_settings: dict[str, Any]) -> None:
     assert len(materials.train) == len(materials.splits.train)
     assert len(materials.validation) == len(materials.splits.validation)
     assert materials.model.config.id2label == {0: "neg", 1: "pos"}
-    assert materials.train.lengths.max() <= materials.max_length == 64
+    assert materials.train.lengths.max() <= materials.cut.max_length == 64
 
 
 def test_head_is_drawn_by_seed(tiny_settings: dict[str, Any]) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgeml.errors import MachineError, Stopped
 from forgeml.inference.classifier import Classifier
 from forgeml.model import publishing
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
+from forgeml.model.saved import Classifying
 from forgeml.training import outputs as module
 from forgeml.training.outputs import Outputs
 
@@ -29,15 +29,14 @@ MANIFEST: dict[str, Any] = {
     "data": {"name": "reviews", "rows": {"train": 9}, "text_column": "text"},
     "model": {"name": "tiny", "commit": None},
 }
-Parts = tuple[PreTrainedModel, PreTrainedTokenizerBase, int]
 
 
 @pytest.fixture
-def parts(tiny_model: Path) -> Parts:
+def parts(tiny_model: Path) -> Classifying:
     """What is saved: model, tokenizer, longest text."""
     pretrained = fetch_pretrained(str(tiny_model), None)
     tokenizer = open_tokenizer(pretrained)
-    return build_classifier(pretrained, ["neg", "pos"], tokenizer), tokenizer, 64
+    return Classifying(build_classifier(pretrained, "single_label", ["neg", "pos"], tokenizer), tokenizer, 64)
 
 
 def _then_stop(work: Callable[..., object]) -> Callable[..., None]:
@@ -78,11 +77,11 @@ def test_user_who_is_not_there_is_a_name(tmp_path: Path) -> None:
     assert Outputs("~/x").best == Path(os.environ["HOME"]) / "x" / "best_model"
 
 
-def test_finished_run_leaves_one_folder(parts: Parts, tmp_path: Path) -> None:
+def test_finished_run_leaves_one_folder(parts: Classifying, tmp_path: Path) -> None:
     """After two kept models and the publishing only `best_model/` is there."""
     outputs = Outputs(str(tmp_path))
-    outputs.keep(*parts)
-    outputs.keep(*parts)
+    outputs.keep(parts)
+    outputs.keep(parts)
     outputs.publish(MANIFEST)
     outputs.clean()
     assert outputs.published
@@ -90,13 +89,13 @@ def test_finished_run_leaves_one_folder(parts: Parts, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("stopping")
-def test_stop_right_after_the_exchange(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_right_after_the_exchange(parts: Classifying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new model is in place, the old one is gone, and nothing is taken for the best model so far."""
     first = Outputs(str(tmp_path))
-    first.keep(*parts)
+    first.keep(parts)
     first.publish(MANIFEST | {"labels": ["old"]})
     outputs = Outputs(str(tmp_path))
-    outputs.keep(*parts)
+    outputs.keep(parts)
     monkeypatch.setattr(publishing, "exchange", _then_stop(publishing.exchange))
     with pytest.raises(Stopped):
         outputs.publish(MANIFEST)
@@ -109,11 +108,11 @@ def test_stop_right_after_the_exchange(parts: Parts, tmp_path: Path, monkeypatch
 
 @pytest.mark.usefixtures("stopping")
 def test_stop_before_the_publishing_keeps_the_best(
-    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parts: Classifying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal once the manifest is written leaves the whole model in `last_model/`."""
     outputs = Outputs(str(tmp_path))
-    outputs.keep(*parts)
+    outputs.keep(parts)
     monkeypatch.setattr(module, "write_manifest", _then_stop(module.write_manifest))
     with pytest.raises(Stopped):
         outputs.publish(MANIFEST)
@@ -124,10 +123,12 @@ def test_stop_before_the_publishing_keeps_the_best(
 
 
 @pytest.mark.usefixtures("stopping")
-def test_second_signal_waits_for_the_keeping(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_signal_waits_for_the_keeping(
+    parts: Classifying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who presses Ctrl-C twice still gets the best model so far."""
     outputs = Outputs(str(tmp_path))
-    outputs.keep(*parts)
+    outputs.keep(parts)
     monkeypatch.setattr(module, "write_manifest", _then_stop(module.write_manifest))
     with pytest.raises(Stopped):
         outputs.keep_after_stop(MANIFEST)
@@ -136,14 +137,14 @@ def test_second_signal_waits_for_the_keeping(parts: Parts, tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("stopped", [True, False])
-def test_last_model_has_a_manifest(parts: Parts, tmp_path: Path, stopped: bool) -> None:
+def test_last_model_has_a_manifest(parts: Classifying, tmp_path: Path, stopped: bool) -> None:
     """`last_model/` opens with the columns it was trained on, even though it has no metrics."""
     outputs = Outputs(str(tmp_path))
     if stopped:
-        outputs.keep(*parts)
+        outputs.keep(parts)
         outputs.keep_after_stop(MANIFEST)
     else:
-        outputs.save_last(*parts, MANIFEST)
+        outputs.save_last(parts, MANIFEST)
     outputs.clean()
     classifier = Classifier.from_pretrained(tmp_path / "last_model", "cpu")
     assert classifier.manifest["data"]["text_column"] == "text"
@@ -151,11 +152,11 @@ def test_last_model_has_a_manifest(parts: Parts, tmp_path: Path, stopped: bool) 
 
 
 def test_best_so_far_is_kept_without_a_manifest_if_need_be(
-    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parts: Classifying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that is full by now does not cost the model of a stopped run."""
     outputs = Outputs(str(tmp_path))
-    outputs.keep(*parts)
+    outputs.keep(parts)
 
     def refuse(folder: Path, manifest: object) -> None:
         raise MachineError.at(str(folder), "cannot be written", "free some space")
@@ -171,7 +172,7 @@ def test_nothing_is_kept_before_the_first_evaluation(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_killed_run_is_cleaned_up_by_the_next(parts: Parts, tmp_path: Path) -> None:
+def test_killed_run_is_cleaned_up_by_the_next(parts: Classifying, tmp_path: Path) -> None:
     """What a killed run had written beside goes with the next run; what another run writes stays."""
     script = (
         "import os, sys; from forgeml.training.outputs import Outputs\n"
@@ -179,9 +180,9 @@ def test_killed_run_is_cleaned_up_by_the_next(parts: Parts, tmp_path: Path) -> N
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     other = Outputs(str(tmp_path))
-    other.keep(*parts)
+    other.keep(parts)
     assert len(os.listdir(tmp_path)) == 1
     outputs = Outputs(str(tmp_path))
-    outputs.keep(*parts)
+    outputs.keep(parts)
     outputs.publish(MANIFEST)
     assert sorted(os.listdir(tmp_path)) == sorted([other.prepared.name, "best_model"])

@@ -12,12 +12,14 @@ from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, Trai
 
 from forgeml.config.schema import DataConfig, TrainingConfig
 from forgeml.data.batches import plan_training
-from forgeml.data.files import read_files
+from forgeml.data.shares import select
+from forgeml.data.source import read_source
 from forgeml.data.splits import make_splits
-from forgeml.data.tokens import encode
+from forgeml.data.tokens.encoding import encode
+from forgeml.model.losses import loss_of
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
-from forgeml.records import Runtime
-from forgeml.training.loop import TrainingSet, accumulate_gradients, build_accelerator, train_steps
+from forgeml.records import Cut, Runtime
+from forgeml.training.loop import Learner, TrainingSet, accumulate_gradients, build_accelerator, train_steps
 from forgeml.training.optimizer import build_optimizer, build_schedule
 
 TEXTS = 192
@@ -37,16 +39,17 @@ class _Losses(TrainerCallback):
 @pytest.fixture(scope="module")
 def material(tiny_model: Path, reviews: Path) -> tuple[Any, TrainingSet]:
     """The tiny model's tokenizer, and encoded training texts."""
-    splits = make_splits(read_files(str(reviews)), DataConfig(dataset=str(reviews)), seed=1)
+    data = DataConfig(dataset=str(reviews))
+    train = make_splits(read_source(data), data, seed=1).train
+    first = select(train, np.arange(len(train)) < TEXTS)
     tokenizer = open_tokenizer(fetch_pretrained(str(tiny_model), None))
-    encoded = encode(tokenizer, splits.train.texts[:TEXTS], 64)
-    return tokenizer, TrainingSet(encoded, splits.train.labels[:TEXTS], splits.train.rows[:TEXTS])
+    return tokenizer, TrainingSet(encode(tokenizer, first.texts, Cut(64)), first.labels, first.rows)
 
 
 def _classifier(tiny_model: Path, tokenizer: Any) -> torch.nn.Module:
     """The same classifier every time, without dropout, so that no randomness is left."""
     torch.manual_seed(3)
-    model = build_classifier(fetch_pretrained(str(tiny_model), None), ["neg", "pos"], tokenizer)
+    model = build_classifier(fetch_pretrained(str(tiny_model), None), "single_label", ["neg", "pos"], tokenizer)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -59,7 +62,16 @@ def _ours(model: torch.nn.Module, training_set: TrainingSet, config: TrainingCon
     schedule = build_schedule(optimizer, config, total)
     accelerator = build_accelerator(Runtime("cpu", "fp32", 1))
     model, optimizer = accelerator.prepare(model.train(), optimizer)
-    return [r.loss for r in train_steps(accelerator, model, optimizer, schedule, training_set, config)]
+    learner = Learner(accelerator, model, optimizer, schedule, loss_of("single_label", None, "cpu"))
+    return [report.loss for report in train_steps(learner, training_set, config)]
+
+
+def _at_rest(model: torch.nn.Module) -> Learner:
+    """A learner that gathers gradients and takes no step."""
+    optimizer = torch.optim.SGD(model.parameters())
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    accelerator = build_accelerator(Runtime("cpu", "fp32", 1))
+    return Learner(accelerator, model, optimizer, schedule, loss_of("single_label", None, "cpu"))
 
 
 def _theirs(model: Any, tokenizer: Any, training_set: TrainingSet, config: TrainingConfig, folder: Path) -> list[float]:
@@ -117,8 +129,7 @@ def test_accumulation_equals_the_large_batch(tiny_model: Path, material: tuple[A
     tokenizer, training_set = material
     order = np.argsort(training_set.encoded.lengths, kind="stable")[:20]
     whole, pieces = _classifier(tiny_model, tokenizer).train(), _classifier(tiny_model, tokenizer).train()
-    accelerator = build_accelerator(Runtime("cpu", "fp32", 1))
-    accumulate_gradients(accelerator, whole, training_set, [order], 20)
-    accumulate_gradients(accelerator, pieces, training_set, [order[i : i + size] for i in range(0, 20, size)], 20)
+    accumulate_gradients(_at_rest(whole), training_set, [order], 20)
+    accumulate_gradients(_at_rest(pieces), training_set, [order[i : i + size] for i in range(0, 20, size)], 20)
     for (name, weight), other in zip(whole.named_parameters(), pieces.parameters(), strict=True):
         torch.testing.assert_close(weight.grad, other.grad, rtol=0, atol=1e-6, msg=name)

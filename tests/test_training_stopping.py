@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forgeml.records import Evaluation
+from forgeml.events import Evaluation
 from forgeml.training.stopping import BestSoFar
 
 

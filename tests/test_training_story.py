@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from forgeml.config.schema import TrainingConfig
-from forgeml.records import EncodedTexts, Evaluation, Pretrained, Runtime, Source, Split, Splits
+from forgeml.data.texts import from_lists
+from forgeml.events import Evaluation
+from forgeml.records import Cut, Duplicates, EncodedTexts, Leak, Pretrained, Runtime, Source, Split, Splits, Task
 from forgeml.training import story
 from forgeml.training.stopping import BestSoFar
 
 
 def _split(name: str, rows: int, unlabelled: int = 0) -> Split:
-    ids = np.zeros(rows, np.int64)
-    return Split(name, pa.chunked_array([["a"] * rows]), ids, ids, unlabelled)
+    left_out = {"without a label": unlabelled} if unlabelled else {}
+    return Split(name, from_lists(["a"] * rows), np.arange(rows) % 2, left_out)
+
+
+def _splits(task: Task, train: Split, validation: Split, names: tuple[str, ...], **more: Any) -> Splits:
+    columns = {"text_column": "text", "text_pair_column": None, "label_column": "label", "label_separator": None}
+    empty = {"train": 0, "validation": 0}
+    return Splits(
+        train=train,
+        validation=validation,
+        test=None,
+        task=task,
+        class_names=names,
+        columns={**columns, **more.get("columns", {})},
+        fingerprints={},
+        fingerprint="f",
+        duplicates=Duplicates({}, more.get("leaks", ()), 0, (), {**empty, **more.get("empty", {})}),
+        unseen=None,
+        notes=more.get("notes", ()),
+    )
 
 
 def test_machine_says_what_was_not_expected() -> None:
@@ -34,23 +56,65 @@ def test_model_says_size_and_place(fetched: bool, came: str) -> None:
 
 
 def test_data_says_rows_classes_and_what_was_left_out() -> None:
-    """Rows in each split, the classes, and rows without a label."""
-    splits = Splits(
-        _split("train", 1200), _split("validation", 30, 5), None, ("neg", "pos"), "f", ("3 texts are empty",)
+    """Rows in each split, the classes, rows without a label, and the notes of the data."""
+    splits = _splits(
+        "single_label",
+        _split("train", 1200),
+        _split("validation", 30, 5),
+        ("neg", "pos"),
+        notes=("no test figures",),
+        empty={"train": 3},
     )
     source = Source("owner/name", "abc", {}, stored="/cache", bytes=83_000_000)
-    told, odd = story.data(source, splits)
-    assert told.text == (
-        "owner/name, 83 MB, cached in /cache; rows: train 1,200, validation 30; 2 classes: neg, pos; "
-        "5 rows without a label left out"
-    )
-    assert (odd.text, odd.warning) == ("3 texts are empty", True)
+    told, task, *odd = story.data(source, splits)
+    assert told.text == "owner/name, 83 MB, cached in /cache; rows: train 1,200, validation 30"
+    assert task.text == "one of 2 classes: neg, pos; from the columns text to label"
+    assert [note.text for note in odd] == [
+        "no test figures",
+        "5 rows of validation left out: without a label",
+        "3 of 1,200 texts of train are empty",
+    ]
+    assert all(note.warning for note in odd)
 
 
-def test_lengths_say_how_many_are_cut() -> None:
-    """The share of texts above the limit is always told."""
-    note = story.lengths(EncodedTexts(np.zeros(40, np.int32), np.array([0, 10, 40]), 0, truncated=1), 30)
-    assert note.text == "20 a text on average; 50.0% of the texts are longer than 30 and are cut"
+def test_task_says_what_the_labels_are() -> None:
+    """Several labels with what joins them, numbers with their range, and both texts of pairs."""
+    texts = from_lists(["a", "b"])
+    numbers = Split("train", texts, np.array([-1.5, 4], np.float32))
+    pairs = {"columns": {"text_column": ["a", "b"], "text_pair_column": "c"}}
+    told = story.understood(_splits("regression", numbers, numbers, ("label",), **pairs))
+    assert told == "a number, in train from -1.5 to 4; from the columns a, b, c to label"
+    several = Split("train", texts, np.array([[1, 1], [0, 1]], np.uint8))
+    told = story.understood(_splits("multi_label", several, several, ("x", "y"), columns={"label_separator": ";"}))
+    assert told == "any of 2 classes: x, y; joined by a semicolon; from the columns text to label"
+
+
+def test_findings_say_what_stands_in_train_too() -> None:
+    """Texts that stand in train too are counted with their share and an example, and so are absent classes."""
+    leak = Leak("validation", 3, 30, ("some text",))
+    splits = _splits("single_label", _split("train", 40), _split("validation", 30), ("a", "b", "c"), leaks=(leak,))
+    assert story.findings(splits) == [
+        "3 of 30 texts of validation (10.0%) also stand in train, such as 'some text'",
+        "1 class without an example in train: c",
+        "1 class without an example in validation: c",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("long_texts", "windows", "longer"),
+    [
+        ("truncate", "", "longer than 30 and are cut"),
+        ("head_tail", "", "longer than 30 (beginning and end are read) and are cut"),
+        ("windows", " in 3 windows of up to 30", "longer than 16 windows and are cut"),
+    ],
+)
+def test_lengths_say_how_many_are_cut(long_texts: str, windows: str, longer: str) -> None:
+    """The share of texts above the limit is always told, and what is read of them."""
+    encoded = EncodedTexts(np.zeros(40, np.int32), np.array([0, 10, 40]), 0, truncated=1)
+    if windows:
+        encoded = replace(encoded, offsets=np.array([0, 10, 20, 40]), bounds=np.array([0, 1, 3]))
+    note = story.lengths(encoded, Cut(30, long_texts))
+    assert note.text == f"20 a text on average{windows}; 50.0% of the texts are {longer}"
 
 
 def test_early_stop_says_why() -> None:

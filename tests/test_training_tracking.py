@@ -20,7 +20,7 @@ from forgeml import Classifier
 from forgeml.config.loading import flatten
 from forgeml.config.schema import Config, MlflowConfig
 from forgeml.errors import Stopped
-from forgeml.records import Evaluation, Event, Note, StepReport
+from forgeml.events import Evaluation, Event, Note, StepReport
 from forgeml.training import tracking
 from forgeml.training.mlflow_store import OpenRun
 from forgeml.training.tracking import Tracker
@@ -54,12 +54,13 @@ def _log_everything(tracker: Tracker, folder: Path) -> None:
 
 
 def test_one_finished_run_with_everything(trained: Path, tiny_settings: dict[str, Any]) -> None:
-    """One training is one FINISHED run: settings, steps, evaluations, data, commit and the model."""
+    """One training is one FINISHED run: settings as they were found out, steps, evaluations, data and the model."""
     uri = f"sqlite:///{trained}/mlflow.db"
     run = _only_run(uri)
     config = Config.model_validate({**tiny_settings, "mlflow": {"tracking_uri": uri}, "output_dir": str(trained)})
     assert run.info.status == "FINISHED"
-    assert run.data.params == {name: str(value) for name, value in flatten(config).items()}
+    found = {"data.task": "single_label", "data.text_column": "text", "data.label_column": "label"}
+    assert run.data.params == {name: str(value) for name, value in flatten(config).items()} | found
     manifest = json.loads((trained / "best_model" / "forgeml.json").read_text())
     assert run.data.metrics["best.test.accuracy"] == manifest["metrics"]["test"]["accuracy"]
     history = mlflow.MlflowClient(uri).get_metric_history(run.info.run_id, "train.loss")

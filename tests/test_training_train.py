@@ -14,8 +14,8 @@ import pytest
 
 from forgeml.config.schema import Config
 from forgeml.errors import ConfigError, DataError, ForgeError, MachineError, ModelError, Stopped, TrainingError
+from forgeml.events import Evaluation, Event, Note, StepReport, TrainingResult
 from forgeml.model import publishing
-from forgeml.records import Evaluation, Event, Note, StepReport, TrainingResult
 from forgeml.training.train import train
 
 SAVED_FILES = [
@@ -60,11 +60,11 @@ def test_manifest_tells_the_whole_story(trained: Path, tiny_settings: dict[str, 
 
 
 def test_events_tell_the_run_in_its_steps(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
-    """Machine, model, data, tokens and the plan are told first, then steps and evaluations, the result last."""
+    """Machine, model, data, task, tokens and the plan are told first, then steps and evaluations, the result last."""
     events: list[Event] = []
     train(_config(tiny_settings, tmp_path, training={"num_epochs": 1}, logging={"eval_interval": 5}), events.append)
     topics = [event.topic for event in events if isinstance(event, Note)]
-    assert topics == ["machine", "model", "data", "tokens", "training"]
+    assert topics == ["machine", "model", "data", "task", "tokens", "training"]
     steps = [event.step for event in events if isinstance(event, StepReport)]
     assert steps == list(range(1, 15))
     assert [event.step for event in events if isinstance(event, Evaluation)] == [5, 10, 14]

@@ -155,6 +155,88 @@ def write_broken_dataset(folder: Path) -> Path:
     return folder
 
 
+def write_topics(folder: Path, form: Literal["blank", "bar", "list"], rows: int = 240, seed: int = 0) -> Path:
+    """Write train and test files of texts with none, one or two of three labels, whose words give them away.
+
+    The names stand in the column labels, joined by a blank or a bar, or as JSON lists.
+    """
+    topics = {"bad": NEGATIVE.split(), "good": POSITIVE.split(), "wry": IRONIC.split()}
+    chance = random.Random(seed)
+    table = []
+    while len(table) < rows:
+        names = chance.sample(sorted(topics), k=len(table) % 3)
+        words = chance.choices(NEUTRAL.split(), k=chance.randint(4, 8))
+        for name in names:
+            words += chance.choices(topics[name], k=3)
+        chance.shuffle(words)
+        table.append((" ".join(words), sorted(names)))
+    if form == "list":
+        lines = [{"text": text, "labels": names} for text, names in table]
+    else:
+        between = {"blank": " ", "bar": "|"}[form]
+        lines = [{"text": text, "labels": between.join(names)} for text, names in table]
+    return _write_parts(folder, lines, "jsonl" if form == "list" else "csv")
+
+
+def write_scores(folder: Path, rows: int = 480, seed: int = 0) -> Path:
+    """Write train and test files of texts with the column score, from -3 to 3 by the words of praise and blame."""
+    chance = random.Random(seed)
+    lines = []
+    for _ in range(rows):
+        good, bad = chance.randint(0, 3), chance.randint(0, 3)
+        words = chance.choices(NEUTRAL.split(), k=chance.randint(4, 8))
+        words += chance.choices(POSITIVE.split(), k=good) + chance.choices(NEGATIVE.split(), k=bad)
+        chance.shuffle(words)
+        lines.append({"text": " ".join(words), "score": good - bad + chance.choice([-0.2, 0.0, 0.2])})
+    return _write_parts(folder, lines, "csv")
+
+
+def write_pairs(folder: Path, scored: bool, rows: int = 240, seed: int = 0) -> Path:
+    """Write train and test files of pairs in the columns sentence1 and sentence2.
+
+    The label is same or other, by whether both are of one class; or there is a score from 0 to 5.
+    """
+    texts = _reviews(2 * rows, seed)
+    chance = random.Random(seed)
+    lines = []
+    for number in range(rows):
+        (first, one), (second, other) = texts[2 * number], texts[2 * number + chance.randint(0, 1)]
+        if scored:
+            lines.append({"sentence1": first, "sentence2": second, "score": 5.0 * (one == other) - chance.random() / 2})
+        else:
+            lines.append({"sentence1": first, "sentence2": second, "label": "same" if one == other else "other"})
+    return _write_parts(folder, lines, "csv")
+
+
+def write_titled(folder: Path, rows: int = 240, seed: int = 0) -> Path:
+    """Write train and test files of reviews whose text is in the columns title and content."""
+    reviews = _reviews(rows, seed)
+    halves = ((text.split(), ("neg", "pos")[label]) for text, label in reviews)
+    lines = [{"title": " ".join(words[:3]), "content": " ".join(words[3:]), "label": label} for words, label in halves]
+    return _write_parts(folder, lines, "csv")
+
+
+def write_long_reviews(folder: Path, rows: int = 160, seed: int = 0) -> Path:
+    """Write train and test files of reviews of 150 words, of which the first 60 say nothing of the class."""
+    chance = random.Random(seed)
+    lines = []
+    for number in range(rows):
+        words = chance.choices((NEGATIVE, POSITIVE)[number % 2].split(), k=30) + chance.choices(NEUTRAL.split(), k=60)
+        chance.shuffle(words)
+        text = " ".join(chance.choices(NEUTRAL.split(), k=60) + words)
+        lines.append({"text": text, "label": ("neg", "pos")[number % 2]})
+    return _write_parts(folder, lines, "csv")
+
+
+def _write_parts(folder: Path, lines: Sequence[Mapping[str, Any]], format: Format) -> Path:
+    """Write the first three quarters as train and the rest as test."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cut = len(lines) * 3 // 4
+    for split, part in {"train": lines[:cut], "test": lines[cut:]}.items():
+        _write_table(pa.Table.from_pylist(list(part)), folder / f"{split}.{format}", format)
+    return folder
+
+
 def _reviews(rows: int, seed: int) -> list[tuple[str, int]]:
     """Texts with 0 for negative and 1 for positive."""
     return _marked(rows, (NEGATIVE, POSITIVE), seed)

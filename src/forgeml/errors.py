@@ -82,6 +82,11 @@ class Stopped(BaseException):
         super().__init__(f"stopped by signal {signal_number}")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things in words: `1 row`, `2,000 rows`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The choice most like `name`, letter case aside, or None when nothing is close."""
     by_lower = {choice.lower(): choice for choice in choices}

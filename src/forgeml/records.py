@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     import torch
     from numpy.typing import NDArray
+
+    Labels = NDArray[Any]
+    """Class ids of 64 bits; for multi-label 0 or 1 in 8 bits for each class; for regression numbers of 32 bits."""
+
+DEFAULT_THRESHOLD = 0.5
+"""Probability from which on a class of a multi-label model is said, where no better one is known."""
+
+Task = Literal["single_label", "multi_label", "regression"]
 
 
 @dataclass(frozen=True)
@@ -25,20 +33,48 @@ class Source:
     """Rows by split."""
     class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Names behind the integers of a column, for the columns that declare them."""
-    text_column: str = "text"
-    """Column that holds the text unless the configuration says otherwise."""
-    label_column: str = "label"
-    """Column that holds the label unless the configuration says otherwise."""
-    files: Mapping[str, str] = field(default_factory=dict)
-    """File that each split was read from, for messages; empty for the hub."""
+    text_column: str | None = None
+    """Column that holds the text, where the data set is known for it."""
+    label_column: str | None = None
+    """Column that holds the label, where the data set is known for it."""
+    files: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Files that each split was read from; empty for the hub."""
+    locate: Callable[[str, int], str] = "{} row {}".format
+    """Place of a row, counted from 0, of a split, for messages: `reviews.csv:12 (row 10)`."""
     stored: str = ""
     """Folder or file in which the data lies on this machine."""
     bytes: int = 0
     """Size on disk."""
     fetched: bool = False
     """True when it came over the network just now, False when it was there already."""
-    note: str = ""
-    """A sentence on what the user might not expect of where it came from."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what the user might not expect of where it came from and how it was read."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts, or pairs of them, as rows of Arrow columns that stay where they are until they are read."""
+
+    columns: tuple[pa.ChunkedArray, ...]
+    """Strings, shape (rows of the split,) each; several are joined by line breaks."""
+    pair_column: pa.ChunkedArray | None
+    """The second texts of pairs, shape (rows of the split,)."""
+    rows: NDArray[np.int64]
+    """Which rows of the columns, ascending, shape (texts,)."""
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What is read of a text that is longer than the model reads."""
+
+    max_length: int
+    """Tokens, special ones counted."""
+    long_texts: str = "truncate"
+    """`truncate`, `head_tail` or `windows`."""
 
 
 @dataclass(frozen=True)
@@ -46,31 +82,70 @@ class Split:
     """Texts with their labels, in the order of the source."""
 
     name: str
-    texts: pa.ChunkedArray
-    """Strings, shape (rows,)."""
-    labels: NDArray[np.int64]
-    """Class ids, shape (rows,)."""
-    rows: NDArray[np.int64]
-    """Place of each text in the source split, counted from 0, shape (rows,)."""
-    unlabelled: int = 0
-    """Rows of the source that were left out as they have no label."""
+    texts: Texts
+    labels: Labels
+    """Shape (rows,) or, for multi-label, (rows, classes)."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Rows of the source that are not used, by the reason in words."""
 
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.labels)
 
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Place of each text in the source split, counted from 0, shape (rows,)."""
+        return self.texts.rows
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Texts of a part that also stand in train."""
+
+    split: str
+    count: int
+    rows: int
+    """Of the part."""
+    samples: tuple[str, ...]
+    """The first of them, shortened."""
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Texts that stand more than once, letter case and white space aside."""
+
+    repeated: Mapping[str, int]
+    """Texts that stand further up in the same part already, by part."""
+    leaks: tuple[Leak, ...]
+    """For each part but train."""
+    conflicting: int
+    """Different texts of train that stand there with different labels."""
+    conflicting_samples: tuple[str, ...]
+    empty: Mapping[str, int]
+    """Texts that hold nothing to be seen, by part."""
+
 
 @dataclass(frozen=True)
 class Splits:
-    """The three parts of a data set under one label map."""
+    """The three parts of a data set under one task and one label map."""
 
     train: Split
     validation: Split
     test: Split | None
+    task: Task
     class_names: tuple[str, ...]
-    """Name of each class id."""
+    """Name of each class id; for regression the one name of the number."""
+    columns: Mapping[str, Any]
+    """`text_column`, `text_pair_column`, `label_column` and `label_separator` as they were chosen."""
+    fingerprints: Mapping[str, str]
+    """SHA-256 over the texts of each part."""
     fingerprint: str
-    """SHA-256 over the class names, texts and labels of all parts."""
+    """SHA-256 over the task, the class names, and texts and labels of all parts."""
+    duplicates: Duplicates
+    unseen: NDArray[np.bool_] | None
+    """Which texts of test do not stand in train, shape (texts,); None without a test part, or if all do not."""
+    rare: tuple[str, ...] = ()
+    """Labels that are left out as too rare."""
     notes: tuple[str, ...] = ()
     """Sentences on what the user might not expect of the data."""
 
@@ -81,38 +156,47 @@ class Splits:
 
 @dataclass(frozen=True)
 class EncodedTexts:
-    """Token ids of many texts end to end, not padded: text i is `ids[offsets[i]:offsets[i + 1]]`."""
+    """Token ids of many texts end to end, not padded. A text is one piece, or several if it is read in windows."""
 
     ids: NDArray[np.int32]
-    """Shape (tokens,)."""
+    """Piece p is `ids[offsets[p]:offsets[p + 1]]`; shape (tokens,)."""
     offsets: NDArray[np.int64]
-    """Shape (texts + 1,)."""
+    """Shape (pieces + 1,)."""
     pad_id: int
     """Token id that a batch is filled up with."""
     truncated: int
-    """Number of texts that were longer than the limit and are cut."""
+    """Number of texts of which something is not read, as they are longer than the limit."""
+    types: NDArray[np.uint8] | None = None
+    """Token type of each token where a model tells them apart, as for pairs; shape (tokens,)."""
+    bounds: NDArray[np.int64] | None = None
+    """Text i is the pieces from `bounds[i]` to `bounds[i + 1]`; shape (texts + 1,). None: every text is one piece."""
 
     def __len__(self) -> int:
         """Number of texts."""
-        return len(self.offsets) - 1
+        return len(self.bounds if self.bounds is not None else self.offsets) - 1
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each text, shape (texts,)."""
-        lengths: NDArray[np.int64] = self.offsets[1:] - self.offsets[:-1]
+        """Tokens of each text, all its pieces together, shape (texts,)."""
+        starts = self.offsets if self.bounds is None else self.offsets[self.bounds]
+        lengths: NDArray[np.int64] = starts[1:] - starts[:-1]
         return lengths
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some texts as padded tensors."""
+    """Some texts as padded tensors, a row for each piece."""
 
     input_ids: torch.Tensor
-    """int64, shape (texts, longest)."""
+    """int64, shape (pieces, longest)."""
     attention_mask: torch.Tensor
-    """1 where there is a token, 0 where there is padding; int64, shape (texts, longest)."""
+    """1 where there is a token, 0 where there is padding; int64, shape (pieces, longest)."""
     indexes: NDArray[np.int64]
     """Which texts of the encoded ones these are, shape (texts,)."""
+    token_type_ids: torch.Tensor | None = None
+    """int64, shape (pieces, longest)."""
+    owners: torch.Tensor | None = None
+    """Which of the batch's texts each piece belongs to, int64, shape (pieces,). None: one piece a text, in order."""
 
 
 @dataclass(frozen=True)
@@ -142,79 +226,27 @@ class Runtime:
 
 
 @dataclass(frozen=True)
-class StepReport:
-    """One step of the optimizer."""
-
-    step: int
-    """Counted from 1."""
-    total_steps: int
-    epoch: float
-    """Share of the training texts seen, 1.0 after the first pass."""
-    loss: float
-    """Mean over the step's examples."""
-    learning_rate: float
-    grad_norm: float
-    """Before clipping."""
-    examples: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics on one split."""
-
-    split: str
-    examples: int
-    metrics: Mapping[str, float]
-    step: int | None = None
-    epoch: float | None = None
-
-
-@dataclass(frozen=True)
 class Prediction:
-    """What the classifier says of one text."""
+    """What the classifier says of one text. Which fields are filled depends on the task."""
 
-    label: str
-    score: float
-    """Probability of `label`."""
-    scores: Mapping[str, float]
+    label: str | None = None
+    """Single-label: the class."""
+    score: float | None = None
+    """Single-label: probability of `label`."""
+    scores: Mapping[str, float] = field(default_factory=dict)
     """Probability of every class."""
+    labels: tuple[str, ...] | None = None
+    """Multi-label: the classes whose probability reaches their threshold, the most probable first."""
+    value: float | None = None
+    """Regression: the number."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is filled, as it is written in JSON."""
+        if self.value is not None:
+            return {"value": self.value}
+        if self.labels is not None:
+            return {"labels": list(self.labels), "scores": dict(self.scores)}
+        return {"label": self.label, "score": self.score, "scores": dict(self.scores)}
 
 
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a run leaves behind."""
-
-    folder: str
-    """The saved model."""
-    metrics: Mapping[str, Mapping[str, float]]
-    """By split, scored with the saved folder as it was read back from disk."""
-    best_step: int
-    steps: int
-    seconds: float
-    run_id: str | None
-    """MLflow run; None when tracking failed."""
-    model_id: str | None = None
-    """Id of the model in MLflow, as in `models:/ID`; None when it was not logged."""
-
-
-@dataclass(frozen=True)
-class Note:
-    """A line for the person who watches: which step of the story, and what there is to say."""
-
-    topic: str
-    text: str
-    warning: bool = False
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a long piece of work is."""
-
-    task: str
-    done: int
-    total: int
-
-
-Event = Note | Progress | StepReport | Evaluation | TrainingResult
 Manifest = Mapping[str, Any]

@@ -7,12 +7,15 @@ import json
 import os
 import platform
 import random
+import resource
 import signal
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -165,6 +168,26 @@ def memory_errors(what: str, fix: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise MachineError.at("memory", what, fix) from error
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory of a device, in bytes."""
+
+    used: int
+    """The most that this process has used so far."""
+    total: int
+
+
+def memory_of(device: str) -> Memory:
+    """What this process has used at most of the device's memory; for the processor, of the machine's."""
+    if device.startswith("cuda"):
+        total = torch.cuda.get_device_properties(device).total_memory
+        return Memory(torch.cuda.max_memory_allocated(device), total)
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in kibibytes, macOS in bytes.
+    used *= 1 if sys.platform == "darwin" else 1024
+    return Memory(used, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

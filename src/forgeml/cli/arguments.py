@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -33,19 +34,43 @@ def split_arguments(arguments: list[str] | None) -> tuple[str, list[str]]:
     Raises:
         ConfigError: two arguments could be the file.
     """
-    files: list[str] = []
-    settings: list[str] = []
-    rest = list(arguments or ())
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            files.append(word)
-            continue
-        settings.append(word)
-        if word.startswith("--") and "=" not in word and rest and not rest[0].startswith("--"):
-            settings.append(rest.pop(0))
+    files, settings = _apart(arguments or ())
     if len(files) > 1:
         what = f"unexpected argument; the configuration file is {hide_secrets(files[0])}"
         fix = "name one file; settings are given as --section.key value, such as --training.num_epochs 1"
         raise ConfigError.at(hide_secrets(files[1]), what, fix)
     return files[0] if files else DEFAULT_FILE, settings
+
+
+def split_names(arguments: Sequence[str], wanted: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names that a command asks for, and the settings, which may stand before, between or after them.
+
+    Args:
+        arguments: all of them, in their order.
+        wanted: what each name is called in the help.
+
+    Raises:
+        ConfigError: there are more names, or fewer.
+    """
+    names, settings = _apart(arguments)
+    fix = "settings are given as --data.key value, such as --data.encoding cp1252"
+    if len(names) > len(wanted):
+        raise ConfigError.at(hide_secrets(names[len(wanted)]), "unexpected argument", fix)
+    if len(names) < len(wanted):
+        raise ConfigError.at(wanted[len(names)], "is missing", f"give it; {fix}")
+    return names, settings
+
+
+def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    names: list[str] = []
+    settings: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            names.append(word)
+            continue
+        settings.append(word)
+        if word.startswith("--") and "=" not in word and rest and not rest[0].startswith("--"):
+            settings.append(rest.pop(0))
+    return names, settings

@@ -13,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from forgeml.records import Evaluation, Event, Note, Prediction, StepReport, TrainingResult
-from forgeml.records import Progress as Done
+from forgeml.events import Evaluation, Event, Note, StepReport, TrainingResult
+from forgeml.events import Progress as Done
+from forgeml.records import Prediction
 
 SECONDS_BETWEEN_LINES = 10.0
 """Where there is no terminal to redraw, progress is a line from time to time."""
@@ -103,12 +104,33 @@ def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> None:
     _stdout().print(table)
 
 
-def predictions_table(texts: Sequence[str], predictions: Sequence[Prediction]) -> None:
+def predictions_table(texts: Sequence[str], pairs: Sequence[str] | None, predictions: Sequence[Prediction]) -> None:
     """Print predictions on stdout, a row for each text."""
-    table = Table("label", "score", "text")
-    for text, answer in zip(texts, predictions, strict=True):
-        table.add_row(Text(answer.label), f"{answer.score:.4f}", Text(text))
+    table = Table(*_heads(predictions), "text", *(["second text"] if pairs else []))
+    for place, (text, answer) in enumerate(zip(texts, predictions, strict=True)):
+        table.add_row(*_cells(answer), Text(text), *([Text(pairs[place])] if pairs else []))
     _stdout().print(table)
+
+
+def _heads(predictions: Sequence[Prediction]) -> list[str]:
+    if any(answer.value is not None for answer in predictions):
+        return ["value"]
+    return ["labels", "scores"] if any(answer.labels is not None for answer in predictions) else ["label", "score"]
+
+
+def _cells(answer: Prediction) -> list[Text | str]:
+    if answer.value is not None:
+        return [f"{answer.value:.4f}"]
+    if answer.labels is not None:
+        return [Text(", ".join(answer.labels)), ", ".join(f"{answer.scores[name]:.4f}" for name in answer.labels)]
+    return [Text(answer.label or ""), f"{answer.score:.4f}"]
+
+
+def facts_table(lines: Sequence[tuple[str, str]]) -> None:
+    """Print topics and texts on stdout, a line for each."""
+    console = _stdout()
+    for topic, text in lines:
+        console.print(Text.assemble((f"{topic:<10} ", "bold"), text))
 
 
 def clock(seconds: float) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from forgeml.cli import config, evaluate, predict, streams, train
+from forgeml.cli import config, evaluate, init, plan, predict, streams, train
 from forgeml.cli.arguments import CONTEXT
 from forgeml.errors import ForgeError, Stopped
 
@@ -23,6 +23,8 @@ HELP = """Turn one YAML file into a text classifier in use.
 
 \b
 Examples:
+  forgeml init reviews.csv
+  forgeml plan
   forgeml train config.yaml --training.num_epochs 1
   forgeml predict best_model "A warm, funny film."
   forgeml evaluate best_model test.csv
@@ -59,9 +61,11 @@ def _options(
     pass
 
 
+app.command("init", context_settings=CONTEXT)(init.init)
+app.command("plan", context_settings=CONTEXT)(plan.plan)
 app.command("train", context_settings=CONTEXT)(train.train)
 app.command("predict")(predict.predict)
-app.command("evaluate")(evaluate.evaluate)
+app.command("evaluate", context_settings=CONTEXT)(evaluate.evaluate)
 app.command("config", context_settings=CONTEXT)(config.config)
 
 
@@ -79,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run a command line and give its exit code; every error has been said on stderr."""
     try:
-        app(arguments or ["--help"], prog_name="forgeml", standalone_mode=False)
+        ended = app(arguments or ["--help"], prog_name="forgeml", standalone_mode=False)
         sys.stdout.flush()
     except ForgeError as error:
         _say(str(error))
@@ -101,7 +105,8 @@ def run(arguments: list[str]) -> int:
         return _bug(end.__context__)
     except Exception as error:  # noqa: BLE001 the border: a bug becomes one sentence and a file
         return _bug(error)
-    return DONE
+    # What typer.Exit was raised with; commands that end otherwise return nothing.
+    return ended if isinstance(ended, int) else DONE
 
 
 class _Stop:

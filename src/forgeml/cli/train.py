@@ -7,6 +7,7 @@ import json
 import typer
 
 from forgeml.cli.arguments import FileAndSettings, Json, split_arguments
+from forgeml.errors import ForgeError
 
 
 def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
@@ -18,8 +19,8 @@ def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
       forgeml train config.yaml --training.num_epochs 1 --data.train_split "train[:5000]"
     """
     from forgeml.cli.console import Watcher, metrics_table
-    from forgeml.config.loading import load_config, parse_overrides, warnings
-    from forgeml.records import Note
+    from forgeml.config.loading import load_config, parse_overrides, place_settings, warnings
+    from forgeml.events import Note
 
     file, settings = split_arguments(arguments)
     overrides = parse_overrides(settings)
@@ -33,7 +34,10 @@ def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
         # The slow imports come after the file has been checked: a typing error is told in an instant.
         from forgeml.training.train import train as run
 
-        result = run(config, tell)
+        try:
+            result = run(config, tell)
+        except ForgeError as error:
+            raise place_settings(error, file, overrides) from error
     if as_json:
         typer.echo(
             json.dumps(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from forgeml.config.opening import PASSWORD, TOKEN
+from forgeml.config.opening import PASSWORD, TOKEN, hide_secrets
 from forgeml.config.reading import KeyPath, parse_value
 from forgeml.config.settings import all_settings, plain
 from forgeml.config.wording import Origins, show
@@ -27,7 +27,7 @@ FORBIDDEN: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"\$\{\w+\}|^\$[A-Z_][A-Z0-9_]*$",
-        "environment variables are not replaced here",
+        "environment variables are not replaced here, found {found}",
         'write the value itself, or let the shell do it on the command line: --section.key "$NAME"',
     ),
     (
@@ -53,8 +53,8 @@ def forbidden_texts(values: Mapping[str, Any], origins: Origins) -> Iterator[Pro
     """Secrets, variables and control characters, in values and in keys."""
     for path, text in _texts(values, ()):
         for pattern, what, fix in FORBIDDEN:
-            if re.search(pattern, text):
-                yield Problem(origins.where(path[:2]), what, fix)
+            if found := re.search(pattern, text):
+                yield Problem(origins.where(path[:2]), what.format(found=hide_secrets(found.group())), fix)
 
 
 def quoted_numbers(values: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
@@ -73,7 +73,7 @@ def quoted_numbers(values: Mapping[str, Any], origins: Origins) -> Iterator[Prob
 
 
 def bare_folders(values: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
-    """The root or the home folder as the place of results, which is a slip such as a variable that was empty.
+    """A place of results that is a slip: the root or the home folder, as when a variable was empty, the data, a file.
 
     The folder in which the command runs may be one of them: whoever leaves `.` there has chosen to work in it.
     """
@@ -82,8 +82,13 @@ def bare_folders(values: Mapping[str, Any], origins: Origins) -> Iterator[Proble
         return
     home = os.path.expanduser("~")
     folder = os.path.realpath(os.path.expanduser(written))
-    for place, name in (("/", "the root of the file system"), (home, "the home folder")):
-        if folder == os.path.realpath(place):
+    if os.path.isfile(folder):
+        what = f"a folder is wanted, and this is a file: {show(written)}"
+        yield Problem(origins.where(("output_dir",)), what, "name a folder, which need not be there yet")
+        return
+    places = (("/", "the root of the file system"), (home, "the home folder"), (_dataset(values), "the data folder"))
+    for place, name in places:
+        if place and folder == os.path.realpath(os.path.expanduser(place)):
             fix = f"name a folder in it, such as {os.path.join(written, 'my-run')}"
             yield Problem(origins.where(("output_dir",)), f"must not be {name} itself, found {show(written)}", fix)
             return
@@ -96,6 +101,13 @@ def odd_values(flat: Mapping[str, object]) -> list[str]:
         for name, limit, why in ODD
         if isinstance(value := flat[name], (int, float)) and value > limit
     ]
+
+
+def _dataset(values: Mapping[str, Any]) -> str:
+    """The data's name where it could be that of a folder."""
+    data = values.get("data")
+    name = data.get("dataset") if isinstance(data, dict) else None
+    return name if isinstance(name, str) and "\0" not in name else ""
 
 
 def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:  # noqa: ANN401

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,12 +15,12 @@ from ruamel.yaml import YAML
 from forgeml.config.checks import bare_folders, forbidden_texts, odd_values, quoted_numbers
 from forgeml.config.opening import hide_secrets
 from forgeml.config.reading import Document, parse_value, read_yaml
-from forgeml.config.schema import Config, Section
+from forgeml.config.schema import Config, DataConfig, Section
 from forgeml.config.settings import all_settings, find_setting, plain, section_names
 from forgeml.config.wording import Origins, explain, show, unknown_fix
-from forgeml.errors import ConfigError, Problem
+from forgeml.errors import ConfigError, ForgeError, Problem
 
-Value = str | int | float | bool | None
+Value = str | int | float | bool | list[str] | dict[str, str] | None
 Part = TypeVar("Part", bound=Section)
 
 
@@ -50,6 +51,46 @@ def load_config(path: str | Path, overrides: Sequence[tuple[str, str]] = ()) -> 
     if problems:
         raise ConfigError(_from_the_top(problems, str(path)))
     return config
+
+
+def place_settings(error: ForgeError, path: str | Path, overrides: Sequence[tuple[str, str]]) -> ForgeError:
+    """The error with the line of the file, or the option, wherever a problem names a setting that is written there.
+
+    Args:
+        error: of a part that knows the setting's name alone.
+        path: the file that `load_config` read.
+        overrides: those that it was given.
+    """
+    lines = read_yaml(Path(path)).lines
+    origins = Origins(str(path), lines, frozenset(tuple(name.split(".")) for name, _ in overrides))
+
+    def placed(problem: Problem) -> Problem:
+        written = tuple(problem.where.split("."))
+        known = find_setting(problem.where) and (written in origins.options or written in lines)
+        return replace(problem, where=origins.where(written)) if known else problem
+
+    return type(error)([placed(problem) for problem in error.problems])
+
+
+def data_section(values: Mapping[str, Any], overrides: Sequence[tuple[str, str]]) -> DataConfig:
+    """The `data` section alone, from values by key; overrides win over them.
+
+    Raises:
+        ConfigError: with every override that is not of this section, or whose value it does not take.
+    """
+    texts, problems = _known_overrides(overrides)
+    fix = "only the settings of data say how data are read, such as --data.encoding"
+    foreign = [name for name in texts if not name.startswith("data.")]
+    problems += [Problem(f"--{name}", "has no meaning here", fix) for name in foreign]
+    data = {**values, **{name.removeprefix("data."): _override_value(name, text) for name, text in texts.items()}}
+    origins = Origins("", {}, frozenset(("data", key) for key in data))
+    try:
+        config = Config.model_validate({"model": {"name": "none"}, "data": data})
+    except ValidationError as error:
+        raise ConfigError([*problems, *explain(error, origins)]) from error
+    if problems:
+        raise ConfigError(problems)
+    return config.data
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, str]]:
@@ -112,6 +153,10 @@ def without_secrets(part: Part) -> Part:
             hidden[key] = without_secrets(value)
         elif isinstance(value, str):
             hidden[key] = hide_secrets(value)
+        elif isinstance(value, list):
+            hidden[key] = [hide_secrets(text) for text in value]
+        elif isinstance(value, dict):
+            hidden[key] = {name: hide_secrets(text) for name, text in value.items()}
     return part.model_copy(update=hidden)
 
 
@@ -177,8 +222,10 @@ def _merge(document: Document, texts: Mapping[str, str]) -> dict[str, Any]:
 def _override_value(name: str, text: str) -> Any:  # noqa: ANN401 - not validated yet
     """As in a file, but a setting that takes nothing but text takes `2024` too: a shell eats the quotes."""
     setting, value = find_setting(name), parse_value(text)
-    only_text = setting is not None and setting.kinds <= {"string", "null"}
-    return text.strip() if only_text and value is not None and not isinstance(value, str) else value
+    only_text = setting is not None and setting.kinds <= {"string", "array", "object", "null"}
+    # Where nothing but a text is taken, what looks like a list is one.
+    texts = (str, list, dict) if setting is not None and setting.kinds & {"array", "object"} else (str,)
+    return text.strip() if only_text and value is not None and not isinstance(value, texts) else value
 
 
 def _settle_precision(values: dict[str, Any], origins: Origins) -> list[Problem]:

@@ -104,16 +104,17 @@ def read_yaml(path: Path) -> Document:
 
 
 def parse_value(text: str) -> Any:  # noqa: ANN401 - a value may be anything until it is validated
-    """The value that a file would have for this text; what is no single value is taken as the plain text."""
+    """The value that a file would have for this text; what is no value in quotes or brackets is the plain text."""
     stripped = text.strip()
-    if not stripped.startswith(('"', "'", "[")):
+    if not stripped.startswith(('"', "'", "[", "{")):
         return _resolve(stripped)
     walk = _Walk(stripped, "")
     try:
         value = walk.document()
     except ConfigError:
         return text
-    return text if walk.problems or isinstance(value, dict) else value
+    in_brackets = stripped.startswith("{") == isinstance(value, dict)
+    return value if in_brackets and not walk.problems else text
 
 
 def _resolve(text: str) -> Any:  # noqa: ANN401

@@ -7,7 +7,28 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-SplitName = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1)]
+SplitName = Text
+
+BestMetric = Literal[
+    "accuracy",
+    "macro_f1",
+    "weighted_f1",
+    "macro_precision",
+    "macro_recall",
+    "matthews",
+    "roc_auc",
+    "micro_f1",
+    "micro_precision",
+    "micro_recall",
+    "mean_average_precision",
+    "subset_accuracy",
+    "pearson",
+    "spearman",
+    "mae",
+    "rmse",
+    "loss",
+]
 
 
 class Section(BaseModel):
@@ -27,27 +48,49 @@ class ModelConfig(Section):
     """Branch, tag or commit on the hub; the commit that it stands for is recorded."""
     max_length: Annotated[int, Field(ge=4)] | None = None
     """Longest text in tokens, the rest is cut off; left out: 256, or the model's own limit if that is lower."""
-    num_labels: Annotated[int, Field(ge=2)] | None = None
+    long_texts: Literal["truncate", "head_tail", "windows"] = "truncate"
+    """What is read of a longer text: its beginning; its beginning and end; or overlapping windows, logits averaged."""
+    num_labels: Annotated[int, Field(ge=1)] | None = None
     """Number of classes; found in the data, and if given here it must agree with them."""
 
 
 class DataConfig(Section):
     """Which labelled texts to learn from."""
 
-    dataset: Annotated[str, Field(min_length=1)]
-    """Data set on the hub (`imdb`), a local CSV, TSV or JSON file, or a folder with `train.csv` and the like."""
+    dataset: Text | Annotated[dict[SplitName, Text], Field(min_length=1)]
+    """Data set on the hub (`imdb`), a local file or folder, or a mapping of splits to files: `{train: a.csv}`."""
     subset: str | None = None
     """Configuration of a hub data set that has several, for instance `sentiment` of `tweet_eval`."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub data set; the commit that it stands for is recorded."""
+    task: Literal["single_label", "multi_label", "regression"] | None = None
+    """One class a text, any number of classes, or a number; left out: seen from the labels."""
     train_split: SplitName = "train"
     """Rows to learn from: a split or a slice of it, such as `train[:5000]` or `train[10%:20%]`."""
     validation_split: Share | SplitName | None = None
     """Rows to choose the best model on: a split, or a share of train; left out: `validation`, else 0.1."""
     test_split: Share | SplitName | None = None
     """Rows for the final figures: a split, or a share of train; left out: `test` if there is one, else none."""
-    text_column: SplitName | None = None
-    """Column with the text; left out: the one that the data set is known for, else `text`."""
-    label_column: SplitName | None = None
-    """Column with the label; left out: the one that the data set is known for, else `label`."""
+    text_column: Text | Annotated[list[Text], Field(min_length=1)] | None = None
+    """Column with the text, or a list of columns that are joined by line breaks; left out: seen from the names."""
+    text_pair_column: Text | None = None
+    """Column with the second text, for pairs; left out: seen from the names, if there is one at all."""
+    label_column: Text | None = None
+    """Column with the label; left out: seen from the names."""
+    label_separator: Annotated[str, Field(min_length=1)] | None = None
+    """What stands between several labels in one value; left out: seen from the labels."""
+    delimiter: Literal[",", ";", "|", "tab"] | None = None
+    """What separates the fields of CSV files; left out: seen from the file's name and its first line."""
+    encoding: Text | None = None
+    """Encoding of local text files, such as `cp1252` or `utf-16`; left out: UTF-8."""
+    field: Text | None = None
+    """Key under which a JSON file holds its rows; left out: the file itself is the array of rows."""
+    on_bad_rows: Literal["refuse", "skip"] = "refuse"
+    """What to do about rows of local files that cannot be read or have no label; `skip` leaves them out and counts."""
+    min_count: Annotated[int, Field(ge=1)] = 1
+    """Classes with fewer training examples are left out, and so are their rows in all splits."""
+    drop_duplicates: bool = False
+    """Leave out of train the rows whose text also stands in validation or test."""
 
 
 class TrainingConfig(Section):
@@ -77,8 +120,10 @@ class TrainingConfig(Section):
     """Start of all randomness: same configuration, data and machine, same weights."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Stop after this many evaluations in a row without a better one; left out: never."""
-    best_metric: Literal["accuracy", "macro_f1", "macro_recall", "loss"] = "accuracy"
-    """Metric on validation that decides which model is the best."""
+    class_weights: Literal["balanced"] | None = None
+    """`balanced`: rare classes weigh as much as frequent ones in the loss; left out: every text weighs the same."""
+    best_metric: BestMetric | None = None
+    """Metric on validation that decides which model is the best; left out: the usual one of the task."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     """Where to compute: `auto` takes the GPU if there is one; `cpu`, `cuda`, `cuda:1`, `mps`."""
 

@@ -30,7 +30,14 @@ SYNONYMS = {
     "warmup_ratio": "training.warmup_steps",
 }
 
-KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text"}
+KINDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "a text",
+    "array": "a list of texts",
+    "object": "a mapping of texts",
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Setting:
     wanted: str
     """The kind with its bounds, such as "a whole number of at least 1"."""
     kinds: frozenset[str]
-    """Kinds of value that are taken: string, number, integer, boolean, null."""
+    """Kinds of value that are taken, in the words of JSON Schema: string, number, boolean, array, null and so on."""
     choices: tuple[str, ...]
     """The only texts that are taken; empty when any is."""
     default: str | int | float | bool | None

@@ -29,6 +29,7 @@ SAYINGS: dict[str, str] = {
     "finite_number": "a finite number is wanted, found {found}",
     "literal_error": "{wanted} is wanted, found {found}",
     "string_pattern_mismatch": "{wanted} is wanted, found {found}",
+    "too_short": "must not be empty",
     "string_too_short": "must not be empty",
     "greater_than": "must be above {gt}, found {found}",
     "greater_than_equal": "must be {ge} or more, found {found}",
@@ -63,11 +64,19 @@ def explain(error: ValidationError, origins: Origins) -> list[Problem]:
     """One problem for each setting that is wrong."""
     ranks = list(SAYINGS)
     worst: dict[KeyPath, ErrorDetails] = {}
-    for detail in error.errors(include_url=False):
-        path = _setting_path(tuple(str(part) for part in detail["loc"]))
-        if path not in worst or _rank(ranks, detail) > _rank(ranks, worst[path]):
-            worst[path] = detail
-    return [_problem(path, detail, origins) for path, detail in worst.items()]
+    details = [(*_setting_path(tuple(map(str, detail["loc"]))), detail) for detail in error.errors(include_url=False)]
+    # Where something inside a list or mapping is wrong, that it is no single text either is not worth a word.
+    inside = {path for path, inner, _ in details if inner}
+    for path, inner, detail in details:
+        if path in inside and not inner:
+            continue
+        place = (*path, *inner)
+        if place not in worst or _rank(ranks, detail) > _rank(ranks, worst[place]):
+            worst[place] = detail
+    return [
+        _part_problem(place, detail, origins) if place[:2] in inside else _problem(place, detail, origins)
+        for place, detail in worst.items()
+    ]
 
 
 def unknown_fix(section: str, key: str, prefix: str = "") -> str:
@@ -93,9 +102,10 @@ def show(value: Any) -> str:  # noqa: ANN401 - whatever somebody wrote
     return f"the number {plain(value)}"
 
 
-def _setting_path(location: KeyPath) -> KeyPath:
-    """The part of an error's location that is written in the file; the rest names alternatives of the schema."""
-    return location[:2] if location[0] in section_names() else location[:1]
+def _setting_path(location: KeyPath) -> tuple[KeyPath, KeyPath]:
+    """The setting that an error is at, and the place inside its value; between them the schema's alternative stands."""
+    length = 2 if location[0] in section_names() else 1
+    return location[:length], location[length + 1 :]
 
 
 def _rank(ranks: list[str], detail: ErrorDetails) -> int:
@@ -122,6 +132,22 @@ def _problem(path: KeyPath, detail: ErrorDetails, origins: Origins) -> Problem:
     return Problem(where, what, setting.help if known_form else _value_fix(setting, value))
 
 
+def _part_problem(place: KeyPath, detail: ErrorDetails, origins: Origins) -> Problem:
+    """What is wrong with one part of a list or mapping of texts."""
+    part, value = hide_secrets(place[2]), detail["input"]
+    if place[-1] == "[key]":
+        place = place[:2]
+        name, fix = "a key", "write the name of a split before the colon, such as train"
+    else:
+        name = f"value {int(part) + 1} of the list" if part.isdecimal() else f"the value of {part}"
+        fix = "write a text here, or take it out"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        fix = f'a number becomes a text in quotes: "{plain(value)}"'
+    empty = detail["type"] == "string_too_short"
+    what = f"{name} must not be empty" if empty else f"{name} must be a text, found {show(value)}"
+    return Problem(origins.where(place), what, fix)
+
+
 def _required_fix(setting: Setting) -> str:
     example = EXAMPLES.get(setting.name, "...")
     return f"write it under `{setting.section}:`, for instance `{setting.key}: {example}`"
@@ -135,7 +161,12 @@ def _value_fix(setting: Setting, value: Any) -> str:  # noqa: ANN401
         return f"true and false are never numbers; give {setting.wanted}"
     if isinstance(value, float) and "integer" in setting.kinds and value.is_integer():
         return f"write {setting.key}: {value:.0f}"
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and setting.kinds <= {"string", "null"}:
+    if (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and "string" in setting.kinds
+        and not wants_number
+    ):
         return f'give {setting.wanted}; a number becomes one in quotes: "{plain(value)}"'
     default = "" if setting.default is None else f" for the default, {plain(setting.default)}"
     left_out = "" if setting.required else f", or leave it out{default}"
@@ -147,7 +178,7 @@ def _text_fix(setting: Setting, text: str, *, wants_number: bool) -> str | None:
     if setting.choices and (alike := nearest(text, setting.choices)):
         return f"did you mean {alike}?"
     bare, joined = parse_value(text), parse_value(text.replace("_", "").replace(",", ""))
-    if (wants_number or setting.kinds & {"boolean"}) and not isinstance(bare, (str, list)) and bare is not None:
+    if (wants_number or setting.kinds & {"boolean"}) and not isinstance(bare, (str, list, dict)) and bare is not None:
         return f"write {setting.key}: {text.strip()} without quotes, which make it a text"
     if wants_number and isinstance(joined, (int, float)):
         return f"write {setting.key}: {plain(joined)} without separators"

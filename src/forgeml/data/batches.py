@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ BATCHES_IN_WINDOW = 50
 """Texts are sorted by length inside windows of this many batches: little padding, and still much chance."""
 
 SCORING_BATCH = 32
-"""Texts in a batch where no gradients are kept."""
+"""Pieces in a batch where no gradients are kept, as many as texts unless they are read in windows."""
 
 Indexes = NDArray[np.int64]
 
@@ -40,25 +41,67 @@ def plan_training(lengths: Indexes, batch_size: int, seed: int, epoch: int) -> l
     return [batches[index] for index in generator.permutation(len(batches))]
 
 
-def plan_scoring(lengths: Indexes, batch_size: int) -> list[Indexes]:
+def plan_scoring(encoded: EncodedTexts, batch_size: int) -> list[Indexes]:
     """Batches of all texts, the longest first, so that too little memory shows at once."""
-    return _cut(np.argsort(-lengths, kind="stable"), batch_size)
+    order = np.argsort(-encoded.lengths, kind="stable")
+    return _cut(order, batch_size) if encoded.bounds is None else cut_by_pieces(encoded, order, batch_size)
 
 
 def collate(encoded: EncodedTexts, indexes: Indexes) -> Batch:
-    """The chosen texts as one padded batch."""
-    lengths = encoded.lengths[indexes]
+    """The chosen texts as one padded batch, the pieces of a text one after the other."""
+    pieces, owners = _pieces(encoded, indexes)
+    starts = encoded.offsets[pieces]
+    lengths = encoded.offsets[pieces + 1] - starts
     longest = int(lengths.max(initial=1))
-    ids = np.full((len(indexes), longest), encoded.pad_id, dtype=np.int64)
-    mask = np.arange(longest) < lengths[:, None]
-    for row, index in enumerate(indexes):
-        ids[row, : lengths[row]] = encoded.ids[encoded.offsets[index] : encoded.offsets[index + 1]]
-    return Batch(torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64)), indexes)
+    columns = np.arange(longest)
+    mask = columns < lengths[:, None]
+    places = (starts[:, None] + columns)[mask]
+
+    def padded(flat: NDArray[Any], filler: int) -> torch.Tensor:
+        rows = np.full(mask.shape, filler, dtype=np.int64)
+        rows[mask] = flat[places]
+        return torch.from_numpy(rows)
+
+    types = None if encoded.types is None else padded(encoded.types, 0)
+    attended = torch.from_numpy(mask.astype(np.int64))
+    return Batch(padded(encoded.ids, encoded.pad_id), attended, indexes, types, owners)
 
 
 def scoring_batches(encoded: EncodedTexts, batch_size: int) -> Iterator[Batch]:
-    """All texts in batches of like length."""
-    return (collate(encoded, indexes) for indexes in plan_scoring(encoded.lengths, batch_size))
+    """All texts in batches of like length, with up to `batch_size` pieces each, or all the pieces of one text."""
+    return (collate(encoded, indexes) for indexes in plan_scoring(encoded, batch_size))
+
+
+def padded_size(encoded: EncodedTexts, indexes: Indexes) -> tuple[int, int]:
+    """Pieces and longest piece of a batch of these texts: the shape of its tensors."""
+    pieces, _ = _pieces(encoded, indexes)
+    return len(pieces), int((encoded.offsets[pieces + 1] - encoded.offsets[pieces]).max(initial=1))
+
+
+def cut_by_pieces(encoded: EncodedTexts, indexes: Indexes, most: int) -> list[Indexes]:
+    """A batch as batches of up to `most` pieces each, or all the pieces of one text; itself where texts are whole."""
+    if encoded.bounds is None:
+        return [indexes]
+    ends = (encoded.bounds[indexes + 1] - encoded.bounds[indexes]).cumsum()
+    batches: list[Indexes] = []
+    start = 0
+    while start < len(indexes):
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
+        batches.append(indexes[start:stop])
+        start = stop
+    return batches
+
+
+def _pieces(encoded: EncodedTexts, indexes: Indexes) -> tuple[Indexes, torch.Tensor | None]:
+    """The pieces of the texts, and the place in `indexes` of the text that each belongs to."""
+    if encoded.bounds is None:
+        return indexes, None
+    firsts = encoded.bounds[indexes]
+    counts = encoded.bounds[indexes + 1] - firsts
+    owners = np.repeat(np.arange(len(indexes)), counts)
+    pieces = np.arange(len(owners)) + np.repeat(firsts - (counts.cumsum() - counts), counts)
+    return pieces, torch.from_numpy(owners)
 
 
 def _cut(order: Indexes, batch_size: int) -> list[Indexes]:

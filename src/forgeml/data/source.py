@@ -4,23 +4,43 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forgeml.data import files, hub
+from forgeml.config.schema import DataConfig
+from forgeml.data.reading import files, hub, places
+from forgeml.data.reading.file_rows import OnProgress, ignore
 from forgeml.errors import DataError
 from forgeml.hub.errors import or_folder
 from forgeml.records import Source
 
+HUB_ONLY, FILES_ONLY = ("subset", "revision"), ("delimiter", "encoding", "field")
+"""Settings that mean something only for data sets on the hub, or only for local files."""
 
-def read_source(dataset: str, subset: str | None = None) -> Source:
-    """Read labelled text from a local file or folder, or else from the hub.
+
+def read_source(data: DataConfig, on_progress: OnProgress = ignore) -> Source:
+    """Read labelled text from local files, or else from the hub.
+
+    Args:
+        data: where it lies and how it is to be read.
+        on_progress: told of the reading of local files: the task in words, bytes done and bytes in all.
 
     Raises:
+        ConfigError: there is no encoding of the name that is set.
         DataError: there is nothing to read, or it cannot be read.
         HubError: the hub did not deliver.
     """
-    if not files.is_local(dataset):
-        with or_folder(dataset, lambda: files.lack(Path(dataset))):
-            return hub.read_hub(dataset, subset)
-    if subset is not None:
-        what = f"{subset!r} is set, but {dataset} is local, where there are no subsets"
-        raise DataError.at("data.subset", what, "leave it out, or set data.dataset to a data set on the hub")
-    return files.read_files(dataset)
+    dataset = data.dataset
+    if isinstance(dataset, str) and not places.is_local(dataset):
+        fix = "leave it out, or set data.dataset to a local file"
+        _refuse_set(data, FILES_ONLY, f"{dataset} is on the hub, where it has no use", fix)
+        with or_folder(dataset, lambda: places.lack(Path(dataset))):
+            return hub.read_hub(dataset, data.subset, data.revision)
+    fix = "leave it out, or set data.dataset to a data set on the hub"
+    name = dataset if isinstance(dataset, str) else "the data set"
+    _refuse_set(data, HUB_ONLY, f"{name} is local, where there is no such thing", fix)
+    return files.read_files(data, on_progress)
+
+
+def _refuse_set(data: DataConfig, names: tuple[str, ...], but: str, fix: str) -> None:
+    """Refuse settings that mean nothing here; passing over them would hide a slip."""
+    for name in names:
+        if getattr(data, name) is not None:
+            raise DataError.at(f"data.{name}", f"{getattr(data, name)!r} is set, but {but}", fix)

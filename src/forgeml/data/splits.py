@@ -1,290 +1,215 @@
-"""From the rows that came in to train, validation and test: columns, slices, shares, one label map."""
+"""From the rows that came in to train, validation and test: slices, shares, one task and one label map."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from forgeml.config.schema import DataConfig
-from forgeml.data import labels, slices
-from forgeml.data.files import lines_of
-from forgeml.data.json_rows import UNUSABLE
-from forgeml.errors import DataError, Problem, nearest
+from forgeml.data.duplicates import check_leaks, find_duplicates, unseen
+from forgeml.data.hashes import EMPTY, Hashes, fingerprint_labels, fingerprint_texts, hash_texts
+from forgeml.data.rows import Rows, read_rows, refuse_one_label, refuse_overlap, refuse_unlabelled
+from forgeml.data.shares import DEFAULT_SHARE, select, set_aside
+from forgeml.data.understanding import Understanding, fit_classes, names_of, understand, without_labels
+from forgeml.errors import DataError, counted
 from forgeml.records import Source, Split, Splits
 
-DEFAULT_SHARE = 0.1
-"""Part of train that becomes the validation split when the data has none."""
-SPLITTING = 1
-"""Keeps the draws for splitting apart from the draws for shuffling batches, which start from the same seed."""
+MOST_EMPTY = 0.5
+"""Share of a part's texts; with more of them empty the column is hardly the text."""
+
+LOOKS = ("read", "compare")
+"""The two looks at all texts, in words for who waits: for the fingerprint, and for what stands twice."""
+
+Report = Callable[[str, int, int], None]
+"""Is told the work, how much of it is done, and how much there is."""
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Which columns of a source to learn from."""
-
-    text: str
-    label: str
-
-    @classmethod
-    def of(cls, source: Source, text: str | None, label: str | None) -> _Columns:
-        """The columns asked for, else those that the data set is known for."""
-        return cls(text or source.text_column, label or source.label_column)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Consecutive rows of one split of the source, their labels still words, null where there is none."""
-
-    split: str
-    start: int
-    texts: pa.ChunkedArray
-    words: pa.ChunkedArray
-    setting: str
-    """The setting that chose them."""
-    place: str
-    """Where their labels stand, for messages."""
-
-    def __len__(self) -> int:
-        """Number of rows, those without a label too."""
-        return len(self.words)
-
-    def overlap(self, other: _Rows) -> int:
-        """Number of rows that both hold."""
-        stop = min(self.start + len(self), other.start + len(other))
-        return max(0, stop - max(self.start, other.start)) if self.split == other.split else 0
-
-
-def make_splits(source: Source, config: DataConfig, seed: int) -> Splits:
-    """Choose the columns, cut the splits and map the labels.
+def make_splits(
+    source: Source, config: DataConfig, seed: int, report: Report = lambda work, done, total: None
+) -> Splits:
+    """Choose the columns, cut the splits, map the labels, and look for texts that stand twice.
 
     Raises:
         DataError: a split or column that is not there, labels that cannot be used, too few rows, rows in two splits.
     """
-    columns = _Columns.of(source, config.text_column, config.label_column)
+    known = understand(source, config, "data.train_split", config.train_split)
     wanted = {
         "validation": config.validation_split or ("validation" if "validation" in source.tables else DEFAULT_SHARE),
         "test": config.test_split or ("test" if "test" in source.tables else None),
     }
-    chosen = {"train": _read(source, columns, "data.train_split", config.train_split)}
-    for name, what in wanted.items():
-        if isinstance(what, str):
-            chosen[name] = _read(source, columns, f"data.{name}_split", what)
-    _refuse_overlap(chosen)
-    _refuse_one_class(source, columns, chosen["train"])
-    class_names = _class_names(source, columns, chosen["train"])
-    parts = {name: _labelled(rows, class_names, name) for name, rows in chosen.items()}
     notes: list[str] = []
+    if config.test_split is None and wanted["test"] and known.columns.label not in source.tables["test"].column_names:
+        # Tests of competitions come so.
+        notes.append(f"no test figures: test has no column {known.columns.label!r}")
+        wanted["test"] = None
+    chosen = _choose(source, config, known, wanted)
+    class_names, rare = fit_classes(source, known, chosen["train"], config.min_count)
+    parts = {name: _labelled(rows, known, class_names, name, rare) for name, rows in chosen.items()}
     if config.test_split is None and "test" in parts and not len(parts["test"]):
         # Hub test sets often come without labels; they cannot be scored, which is no reason not to train.
-        notes.append(f"no test figures: none of the {parts.pop('test').unlabelled:,} rows of test has a label")
+        but = " that is not rare" if "of rare classes" in parts["test"].left_out else ""
+        notes.append(f"no test figures: none of the {len(chosen['test']):,} rows of test has a label{but}")
+        del parts["test"]
     _refuse_empty(parts)
     shares = {name: share for name, share in wanted.items() if isinstance(share, float)}
-    parts |= set_aside(parts["train"], shares, seed)
-    train, validation, test = parts["train"], parts["validation"], parts.get("test")
-    found = [part for part in (train, validation, test) if part is not None]
-    empty = [(part, _count_empty(part)) for part in found]
-    notes += [f"{count:,} of {len(part):,} texts of {part.name} are empty" for part, count in empty if count]
-    return Splits(train, validation, test, class_names, fingerprint(found, class_names), tuple(notes))
+    if shares:
+        _refuse_single_examples(parts["train"], known, class_names)
+        parts |= set_aside(parts["train"], shares, seed, known.task)
+    parts = {name: parts[name] for name in ("train", "validation", "test") if name in parts}
+    return replace(_finish(parts, config, known, class_names, report), notes=tuple(notes), rare=tuple(sorted(rare)))
 
 
 def labelled_split(
-    source: Source, wanted: str | None, columns: tuple[str | None, str | None], class_names: Sequence[str]
+    source: Source, wanted: str | None, config: DataConfig, class_names: Sequence[str], rare: Collection[str] = ()
 ) -> Split:
     """One split under a label map that exists already, to score a trained classifier on.
 
     Args:
         source: rows as they came in.
-        wanted: split or slice; None for `test` if there is one, else the only or first split.
-        columns: text and label column; None for those that the data set is known for.
+        wanted: split or slice; None for `test` if there is one, else the only split.
+        config: names the task, and the columns where they are not obvious.
         class_names: the classifier's own.
+        rare: labels that the classifier was not trained on, as they were too rare; their rows are left out.
 
     Raises:
         DataError: a split or column that is not there, or labels that the classifier does not know.
     """
+    if wanted is None and "test" not in source.tables and len(source.tables) > 1:
+        listed = ", ".join(source.tables)
+        raise DataError.at("--split", f"{source.name} has no split test; it has {listed}", "choose one with --split")
     name = wanted or ("test" if "test" in source.tables else next(iter(source.tables)))
-    rows = _read(source, _Columns.of(source, *columns), "--split", name)
-    part = _labelled(rows, class_names, name)
+    known = understand(source, config, "--split", name)
+    rows = read_rows(source, known.columns, known.kind, "--split", name)
+    if config.on_bad_rows == "refuse":
+        refuse_unlabelled(source, rows)
+    part = _labelled(rows, known, class_names, name, set(rare))
     _refuse_empty({name: part}, "--split")
     return part
 
 
-def set_aside(train: Split, shares: Mapping[str, float], seed: int) -> dict[str, Split]:
-    """Cut shares of train off, class by class, drawn by seed; the order of rows is kept.
+def _choose(
+    source: Source, config: DataConfig, known: Understanding, wanted: Mapping[str, str | float | None]
+) -> dict[str, Rows]:
+    """The rows of each part that is a split or slice of the source, train first."""
 
-    Validation is drawn from one end of a shuffled class and test from the other, so that neither depends on whether
-    or how much is cut for the other. Every class keeps an example in train.
+    def read(setting: str, slice_: str) -> Rows:
+        return read_rows(source, known.columns, known.kind, setting, slice_)
 
-    Args:
-        train: what to cut from.
-        shares: above 0 and below 1, for `validation`, `test` or both, of all of train.
-        seed: start of the draw.
-
-    Returns:
-        The parts by name, and under `train` what is left.
-
-    Raises:
-        DataError: a share comes to no row at all, or nothing is left.
-    """
-    shares = {name: shares[name] for name in ("validation", "test") if name in shares}
-    if sum(shares.values()) >= 1:
-        what = f"the shares {' and '.join(f'{share:g}' for share in shares.values())} leave nothing to train on"
-        raise DataError.at("data.test_split", what, "lower them; together they are to stay below 1")
-    sizes = _sizes_by_class(np.bincount(train.labels), shares)
-    for name, by_class in sizes.items():
-        if not by_class.any():
-            what = f"{shares[name]:g} of {len(train):,} rows comes to no row"
-            raise DataError.at(f"data.{name}_split", what, "give a larger share, or more data")
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(SPLITTING,)))
-    chosen = {name: np.zeros(len(train), dtype=bool) for name in shares}
-    for class_id in np.unique(train.labels):
-        members = generator.permutation(np.flatnonzero(train.labels == class_id))
-        for name, by_class in sizes.items():
-            from_its_end = members if name == "validation" else members[::-1]
-            chosen[name][from_its_end[: by_class[class_id]]] = True
-    parts = {name: _select(train, rows, name) for name, rows in chosen.items()}
-    left = ~np.logical_or.reduce([np.zeros(len(train), dtype=bool), *chosen.values()])
-    return {"train": _select(train, left, "train"), **parts}
+    chosen = {"train": read("data.train_split", config.train_split)}
+    for name, what in wanted.items():
+        if isinstance(what, str):
+            chosen[name] = read(f"data.{name}_split", what)
+    refuse_overlap(chosen)
+    if config.on_bad_rows == "refuse":
+        for rows in chosen.values():
+            refuse_unlabelled(source, rows)
+    refuse_one_label(chosen["train"], lambda: read("data.train_split", chosen["train"].split))
+    return chosen
 
 
-def fingerprint(parts: Sequence[Split], class_names: Sequence[str]) -> str:
-    """SHA-256 over class names, texts and labels, whatever the chunks that Arrow keeps them in."""
-    digest = hashlib.sha256(repr(tuple(class_names)).encode())
-    for part in parts:
-        digest.update(f"{part.name} {len(part)}\n".encode())
-        digest.update(part.labels.astype("<i8").tobytes())
-        digest.update(pc.binary_length(part.texts).to_numpy().astype("<i8").tobytes())
-        for chunk in part.texts.chunks:
-            if len(chunk):
-                _, offsets, characters = chunk.buffers()
-                bounds = np.frombuffer(offsets, "<i8", count=len(chunk) + 1, offset=8 * chunk.offset)
-                digest.update(memoryview(characters or b"")[bounds[0] : bounds[-1]])
-    return digest.hexdigest()
-
-
-def _read(source: Source, columns: _Columns, setting: str, wanted: str) -> _Rows:
-    sizes = {name: len(table) for name, table in source.tables.items()}
-    split, start, stop = slices.resolve(wanted, sizes, setting, source.name)
-    table = source.tables[split].slice(start, stop - start)
-    where = source.files.get(split, f"{source.name} {split}")
-    _check_columns(table, columns, where)
-    place = f"{where} column {columns.label}"
-    texts = _as_texts(table.column(columns.text), f"{where} column {columns.text}")
-    words = labels.as_words(table.column(columns.label), source.class_names.get(columns.label), place)
-    rows = _Rows(split, start, texts, words, setting, place)
-    if split in source.files:
-        _refuse_missing(rows, Path(source.files[split]))
-    return rows
-
-
-def _check_columns(table: pa.Table, columns: _Columns, where: str) -> None:
-    problems: list[Problem] = []
-    for setting, name in (("data.text_column", columns.text), ("data.label_column", columns.label)):
-        if name not in table.column_names:
-            close = nearest(name, table.column_names)
-            hint = f"did you mean {setting}: {close}?" if close else f"set {setting} to one of them"
-            what = f"no column {name!r}; found {labels.shown(table.column_names)}"
-            problems.append(Problem(where, what, hint))
-        elif reason := (table.field(name).metadata or {}).get(UNUSABLE):
-            fix = f"write one text or number a row, all of one kind, or choose another {setting}"
-            problems.append(Problem(f"{where} column {name}", reason.decode(), fix))
-    if problems:
-        raise DataError(problems)
-
-
-def _as_texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
-        raise DataError.at(where, f"values of kind {kind}, not texts", "choose the column with data.text_column")
-    return pc.fill_null(column.cast(pa.large_string()), "")
-
-
-def _refuse_missing(rows: _Rows, file: Path) -> None:
-    """In a file of one's own a label that is missing is a slip; on the hub it is a custom."""
-    blank = pc.equal(pc.utf8_trim_whitespace(rows.words), "")
-    missing = np.flatnonzero(pc.fill_null(blank, True).to_numpy()) + rows.start
-    if len(missing):
-        lines = lines_of(file, missing[: labels.MOST_SHOWN].tolist())
-        listed = ", ".join(f"line {line} (row {row + 1})" for row, line in lines.items())
-        more = ", ..." if len(missing) > len(lines) else ""
-        what = f"{len(missing):,} rows have no label: {listed}{more}"
-        raise DataError.at(rows.place, what, "label these rows or take them out")
-
-
-def _refuse_overlap(chosen: Mapping[str, _Rows]) -> None:
-    for (one, first), (other, second) in combinations(chosen.items(), 2):
-        common = first.overlap(second)
-        if common:
-            what = f"{one} and {other} have {common:,} rows of {first.split} in common, so its figures would mislead"
-            fix = f"give them different rows, such as data.{one}_split: {first.split}[:80%] and "
-            raise DataError.at(second.setting, what, fix + f"data.{other}_split: {first.split}[80%:]")
-
-
-def _refuse_one_class(source: Source, columns: _Columns, train: _Rows) -> None:
-    names = train.words.drop_null().unique().to_pylist()
-    if len(names) > 1:
-        return
-    found = f"all {len(train):,} rows have the label {labels.shown(names)}" if names else "no row has a label"
-    fix = "choose another data.label_column, or add rows of another class" if names else "choose rows that have labels"
-    whole = _read(source, columns, train.setting, train.split)
-    around = slices.around_change(whole.words, len(train))
-    if around:
-        start, stop, change = around
-        fix = f"the label changes at row {change:,} of {train.split}; set {train.setting}: "
-        fix += train.split if (start, stop) == (0, len(whole)) else f"{train.split}[{start}:{stop}]"
-    raise DataError.at(train.setting, f"{found}: there is nothing to tell apart", fix)
-
-
-def _class_names(source: Source, columns: _Columns, train: _Rows) -> tuple[str, ...]:
-    declared = source.class_names.get(columns.label)
-    return tuple(declared) if declared else labels.fit(train.words, train.place)
-
-
-def _labelled(rows: _Rows, class_names: Sequence[str], name: str) -> Split:
+def _labelled(rows: Rows, known: Understanding, class_names: Sequence[str], name: str, rare: set[str]) -> Split:
     """The rows that have a label, under the label map."""
-    known = rows.words.is_valid()
-    ids = labels.as_ids(rows.words.filter(known), class_names, rows.place)
-    places = np.flatnonzero(known.to_numpy()) + rows.start
-    return Split(name, rows.texts.filter(known), ids, places, unlabelled=len(rows) - len(ids))
+    with_label = rows.kept(rows.labelled)
+    usable = without_labels(with_label, rare)
+    left_out = {"without a label": len(rows) - len(with_label), "of rare classes": len(with_label) - len(usable)}
+    labels = known.kind.encode(usable.values, class_names, rows.place)
+    return Split(name, usable.texts, labels, {why: count for why, count in left_out.items() if count})
 
 
 def _refuse_empty(parts: Mapping[str, Split], setting: str | None = None) -> None:
     for name, part in parts.items():
         if not len(part):
-            what = f"none of its {part.unlabelled:,} rows has a label"
-            raise DataError.at(setting or f"data.{name}_split", what, "choose a split or slice that has labels")
+            listed = " and ".join(f"{counted(count, 'row')} {why}" for why, count in part.left_out.items())
+            fix = "choose a split or slice that has labels"
+            raise DataError.at(setting or f"data.{name}_split", f"no row is left: {listed}", fix)
 
 
-def _count_empty(part: Split) -> int:
-    return int(pc.sum(pc.equal(pc.utf8_trim_whitespace(part.texts), "")).as_py() or 0)
+def _refuse_single_examples(train: Split, known: Understanding, class_names: Sequence[str]) -> None:
+    if known.task != "single_label":
+        return
+    single = np.flatnonzero(np.bincount(train.labels, minlength=len(class_names)) == 1)
+    if len(single):
+        what = f"{counted(len(single), 'class')} with one example, which cannot be both learnt from and scored on: "
+        fix = "add examples, set data.min_count: 2 to leave these classes out, or give a validation split of your own"
+        raise DataError.at("data.validation_split", what + names_of(single.tolist(), class_names), fix)
 
 
-def _sizes_by_class(counts: NDArray[np.int64], shares: Mapping[str, float]) -> dict[str, NDArray[np.int64]]:
-    """Examples of each class that go into each part; shape (classes,) each.
+def _finish(
+    parts: dict[str, Split],
+    config: DataConfig,
+    known: Understanding,
+    class_names: tuple[str, ...],
+    report: Report,
+) -> Splits:
+    """Look at the texts themselves: which are empty, which stand twice, and the fingerprint of all."""
+    look, compare = ({name: _listener(report, what, part) for name, part in parts.items()} for what in LOOKS)
+    prints = {name: fingerprint_texts(part.texts, look[name]) for name, part in parts.items()}
+    hashes = {name: hash_texts(part.texts, prints[name], compare[name]) for name, part in parts.items()}
+    _refuse_empty_texts(parts, hashes)
+    if config.drop_duplicates:
+        parts["train"], hashes["train"] = _without_leaks(parts["train"], known, class_names, hashes)
+        prints["train"] = fingerprint_texts(parts["train"].texts)
+    duplicates = find_duplicates(list(parts.values()), hashes)
+    check_leaks(duplicates)
+    test = parts.get("test")
+    new = unseen(test, hashes) if test else None
+    return Splits(
+        train=parts["train"],
+        validation=parts["validation"],
+        test=test,
+        task=known.task,
+        class_names=class_names,
+        columns=known.as_settings(),
+        fingerprints=prints,
+        fingerprint=_fingerprint(known, class_names, list(parts.values()), prints),
+        duplicates=duplicates,
+        unseen=None if new is None or new.all() else new,
+    )
 
-    Each is rounded down or up, so that all of them together come to the share: those with the largest fraction go up.
-    A class keeps at least one example in train.
-    """
-    free = np.maximum(counts - 1, 0)
-    sizes: dict[str, NDArray[np.int64]] = {}
-    for name, share in shares.items():
-        exact = counts * share
-        size = np.minimum(np.floor(exact).astype(np.int64), free)
-        fraction = np.where(size < free, exact - size, -1.0)
-        missing = max(0, round(share * int(counts.sum())) - int(size.sum()))
-        largest = np.argsort(-fraction, kind="stable")[: min(missing, np.count_nonzero(size < free))]
-        size[largest] += 1
-        sizes[name], free = size, free - size
-    return sizes
+
+def _listener(report: Report, what: str, part: Split) -> Callable[[int], None]:
+    return lambda done: report(f"{what} {part.name}", done, len(part))
 
 
-def _select(split: Split, chosen: NDArray[np.bool_], name: str) -> Split:
-    unlabelled = split.unlabelled if name == split.name else 0
-    return Split(name, split.texts.filter(pa.array(chosen)), split.labels[chosen], split.rows[chosen], unlabelled)
+def _refuse_empty_texts(parts: Mapping[str, Split], hashes: Mapping[str, Hashes]) -> None:
+    for name, part in parts.items():
+        empty = int(np.count_nonzero(hashes[name] == EMPTY))
+        if empty > MOST_EMPTY * len(part):
+            what = f"{empty:,} of {len(part):,} texts of {name} are empty"
+            raise DataError.at("data.text_column", what, "choose the column that holds the text")
+
+
+def _without_leaks(
+    train: Split, known: Understanding, class_names: Sequence[str], hashes: Mapping[str, Hashes]
+) -> tuple[Split, Hashes]:
+    """Train without the texts that also stand in another part."""
+    others = np.concatenate([found for name, found in hashes.items() if name != "train"])
+    keep = ~np.isin(hashes["train"], others) | (hashes["train"] == EMPTY)
+    left = select(train, keep)
+    gone = _classes_of(train, known) - _classes_of(left, known)
+    if not len(left) or gone:
+        names = f"all of {names_of(sorted(gone), class_names)}" if gone else f"all {len(train):,} texts of train"
+        raise DataError.at("data.drop_duplicates", f"{names} also in validation or test", "give train other rows")
+    dropped = {**train.left_out, "also in validation or test": int(np.count_nonzero(~keep))}
+    return replace(left, left_out={why: count for why, count in dropped.items() if count}), hashes["train"][keep]
+
+
+def _classes_of(part: Split, known: Understanding) -> set[int]:
+    """The classes that have an example; none where labels are numbers."""
+    if known.task == "regression":
+        return set()
+    found = np.flatnonzero(part.labels.any(axis=0)) if part.labels.ndim == 2 else np.unique(part.labels)
+    return set(found.tolist())
+
+
+def _fingerprint(
+    known: Understanding, class_names: Sequence[str], parts: Sequence[Split], prints: Mapping[str, str]
+) -> str:
+    """SHA-256 over task, class names, texts and labels."""
+    digest = hashlib.sha256(repr((known.task, tuple(class_names))).encode())
+    for part in parts:
+        digest.update(f"{part.name} {len(part)} {prints[part.name]} {fingerprint_labels(part)}\n".encode())
+    return digest.hexdigest()

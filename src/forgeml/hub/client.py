@@ -6,7 +6,8 @@ import hashlib
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +22,11 @@ from huggingface_hub.errors import (
     IncompleteSnapshotError,
     LocalEntryNotFoundError,
 )
-from huggingface_hub.utils import enable_progress_bars  # type: ignore[attr-defined]
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    enable_progress_bars,
+    hf_raise_for_status,
+    parse_ratelimit_headers,
+)
 
 from forgeml.errors import HubError
 from forgeml.hub.errors import PASSING, Asked, HubAwayError, hub_errors, status_of
@@ -57,8 +62,21 @@ class Fetched:
     """Why the copy in the cache serves though the hub was asked; empty when it answered or must not be asked."""
 
 
-def fetch_model_files(repository: str, revision: str | None, patterns: Sequence[str]) -> Fetched:
+def fetch_model_files(
+    repository: str,
+    revision: str | None,
+    patterns: Sequence[str],
+    small: Sequence[str] = (),
+    check: Callable[[Path], None] = lambda folder: None,
+) -> Fetched:
     """Bring the files that match `patterns` to this machine, all from the one commit that `revision` stands for.
+
+    Args:
+        repository: owner/name.
+        revision: branch, tag or commit.
+        patterns: of the names of files.
+        small: those of the patterns whose files come first.
+        check: looks at the folder with the small files alone; what it raises saves fetching the others.
 
     Raises:
         HubError: not found, not allowed, or neither reached nor cached.
@@ -74,6 +92,11 @@ def fetch_model_files(repository: str, revision: str | None, patterns: Sequence[
         found = look_up(asked)
         with hub_errors(asked):
             before = _cached_files({**wanted, "repo_id": repository, "revision": found.commit})
+            if small:
+                first = _download(asked, {**wanted, "allow_patterns": list(small)}, before)
+                check(first)
+                # The branch may have moved on in between.
+                wanted["revision"] = first.name
             folder = _download(asked, wanted, before)
         return Fetched(folder, before != set(folder.iterdir()))
     except HubAwayError as away:
@@ -153,11 +176,43 @@ def patiently(call: Callable[[], Result]) -> Result:
         OSError: what the last call raised.
     """
     started = time.monotonic()
-    for pause in PAUSES:
-        try:
-            return call()
-        except OSError as error:
-            if status_of(error) not in PASSING or time.monotonic() - started > PATIENCE:
-                raise
-        time.sleep(pause)
-    return call()
+    with _bounded_waits():
+        for pause in PAUSES:
+            try:
+                return call()
+            except OSError as error:
+                if status_of(error) not in PASSING or time.monotonic() - started > PATIENCE:
+                    raise
+            time.sleep(pause)
+        return call()
+
+
+@contextmanager
+def _bounded_waits() -> Iterator[None]:
+    """Keep the client from sleeping for as long as the hub asks for, which may be a day, again and again."""
+    waits = 0.0
+
+    def count(response: Any) -> None:  # noqa: ANN401 of the client's own HTTP library
+        nonlocal waits
+        waits += _wait_asked_for(response) if response.status_code in PASSING else 0.0
+        if waits > PATIENCE:
+            # An error of this kind is not one of those after which the client tries again.
+            response.read()
+            hf_raise_for_status(response)
+
+    session = huggingface_hub.get_session()
+    before = session.event_hooks
+    session.event_hooks = {**before, "response": [*before["response"], count]}
+    try:
+        yield
+    finally:
+        session.event_hooks = before
+
+
+def _wait_asked_for(response: Any) -> float:  # noqa: ANN401
+    """Seconds that the answer asks to wait, by either of the headers that the client obeys."""
+    limit = parse_ratelimit_headers(response.headers) if response.status_code == 429 else None
+    if limit is not None and limit.remaining == 0:
+        return float(limit.reset_in_seconds)
+    wait = response.headers.get("Retry-After", "").strip()
+    return float(wait) if wait.isdigit() else 0.0

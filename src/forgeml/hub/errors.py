@@ -39,6 +39,11 @@ class Asked:
     revision: str | None = None
 
     @property
+    def section(self) -> str:
+        """The part of the configuration that it is asked for in."""
+        return "model" if self.kind == "model" else "data"
+
+    @property
     def setting(self) -> str:
         """The setting that holds the name."""
         return "model.name" if self.kind == "model" else "data.dataset"
@@ -132,8 +137,9 @@ def _in_words(asked: Asked, error: BaseException) -> ForgeError:
             where = "not on the hub" if os.path.isdir(name) else "neither on the hub nor a local file or folder"
             return HubError.at(setting, f"{name} is {where}", _name_fix(asked))
         case RevisionNotFoundError():
-            setting = setting.replace(".name", ".revision")
-            return HubError.at(setting, f"{name} has no revision {asked.revision!r}", _revision_fix(asked))
+            return HubError.at(
+                f"{asked.section}.revision", f"{name} has no revision {asked.revision!r}", _revision_fix(asked)
+            )
         case HFValidationError() | HfUriError():
             fix = f"write {name_in_address(name) or 'owner/name, or the path of a local file or folder'}"
             return HubError.at(setting, f"{name!r} is no name that the hub could have", fix)

@@ -12,8 +12,9 @@ class KnownDataset:
 
     repository: str
     subset: str | None = None
-    text_column: str = "text"
-    label_column: str = "label"
+    text_column: str | None = None
+    """None: seen from the names of the columns, as for any other data set."""
+    label_column: str | None = None
 
 
 # The hub redirects these names, but the caches are keyed by the name asked for, and data sets need owner/name.

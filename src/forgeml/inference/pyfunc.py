@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     Served: TypeAlias = pd.DataFrame | Mapping[str, Any] | Sequence[Any]
 
-TEXT = "text"
-"""Column that holds the texts."""
+TEXT, PAIR = "text", "text_pair"
+"""Columns that hold the texts and, for pairs, the second texts."""
 
 
 class ServedClassifier:
@@ -24,35 +24,40 @@ class ServedClassifier:
         self._classifier = classifier
 
     def predict(self, model_input: Served, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """`label`, `score` and `scores` for each text.
+        """`label`, `score` and `scores` for each text, or what else the task asks for.
 
         Args:
-            model_input: a DataFrame or a mapping with `text`, one text, or a list of texts or of rows with `text`.
+            model_input: a DataFrame or a mapping with `text`, one text, or a list of texts or of rows with `text`;
+                for pairs each with `text_pair` as well.
             params: not used; MLflow passes it.
 
         Raises:
             KeyError: no `text`.
             TypeError: something that is not text.
         """
-        return [
-            {"label": answer.label, "score": answer.score, "scores": dict(answer.scores)}
-            for answer in self._classifier.predict(_texts(model_input))
-        ]
+        texts, pairs = _texts(model_input)
+        return [answer.as_dict() for answer in self._classifier.predict(texts, pairs)]
 
 
-def _texts(model_input: Served) -> list[Any]:
-    """The texts of all forms in which MLflow hands them over; the classifier checks that they are strings."""
+def _texts(model_input: Served) -> tuple[list[Any], list[Any] | None]:
+    """The texts, and second ones, of all forms in which MLflow hands them over; the classifier checks them."""
     if isinstance(model_input, str):
-        return [model_input]
+        return [model_input], None
     if isinstance(model_input, Mapping) or hasattr(model_input, "columns"):
-        return _texts(_column(model_input))
-    return [_column(row) if isinstance(row, Mapping) else row for row in model_input]
+        table: Any = model_input
+        if TEXT not in table:
+            raise KeyError(f"no {TEXT!r}; found {', '.join(map(str, table))}")
+        return _many(table[TEXT]), _many(table[PAIR]) if PAIR in table else None
+    rows = list(model_input)
+    if not any(isinstance(row, Mapping) for row in rows):
+        return rows, None
+    together = [_texts(row) if isinstance(row, Mapping) else ([row], None) for row in rows]
+    pairs = [second for _, seconds in together for second in seconds or ()]
+    return [first for firsts, _ in together for first in firsts], pairs or None
 
 
-def _column(table: pd.DataFrame | Mapping[str, Any]) -> Any:  # noqa: ANN401 a column of any kind, or one text
-    if TEXT not in table:
-        raise KeyError(f"no {TEXT!r}; found {', '.join(map(str, table))}")
-    return table[TEXT]
+def _many(column: Any) -> list[Any]:  # noqa: ANN401 a column of any kind, or one text
+    return [column] if isinstance(column, str) else list(column)
 
 
 def _load_pyfunc(data_path: str) -> ServedClassifier:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from forgeml.events import Evaluation
 from forgeml.inference.classifier import Classifier
-from forgeml.metrics import classification_metrics
-from forgeml.records import Evaluation, Split
+from forgeml.metrics import compute_metrics
+from forgeml.records import Split
 
 
 def evaluate(
@@ -14,4 +15,5 @@ def evaluate(
 ) -> Evaluation:
     """Metrics of the classifier on a split whose labels are under the classifier's own label map."""
     logits = classifier.logits(split.texts, on_progress)
-    return Evaluation(split.name, len(split), classification_metrics(logits, split.labels))
+    metrics = compute_metrics(classifier.task, logits, split.labels, classifier.thresholds.tolist())
+    return Evaluation(split.name, len(split), metrics)

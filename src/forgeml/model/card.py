@@ -12,7 +12,7 @@ pipeline_tag: text-classification
 
 # Text classifier
 
-Classes: {classes}.
+{says}
 
 Fine-tuned with ForgeML from `{model}` on `{data}` ({rows} texts).
 
@@ -22,18 +22,27 @@ Fine-tuned with ForgeML from `{model}` on `{data}` ({rows} texts).
 from transformers import pipeline
 
 classify = pipeline("text-classification", model="path/of/this/folder")
-classify("A text.", truncation=True)
+classify({example})
 ```
 
 `forgeml.json` has the whole configuration, the versions, the fingerprint of the data and the hash of each file.
 """
 
 
+SAYS = {
+    "single_label": "One of these classes: {}.",
+    "multi_label": "Any of these classes: {}.",
+    "regression": "A number: {}.",
+}
+
+
 def model_card(manifest: Mapping[str, Any]) -> str:
     """The card of a model with this manifest."""
-    data = manifest["data"]
+    data, task = manifest["data"], manifest.get("task", "single_label")
+    text = '{"text": "A text.", "text_pair": "Another."}' if data.get("text_pair_column") else '"A text."'
     return CARD.format(
-        classes=", ".join(manifest["labels"]),
+        says=SAYS[task].format(", ".join(manifest["labels"])),
+        example=f"{text}, truncation=True" + (", top_k=None" if task == "multi_label" else ""),
         model=manifest["model"]["name"],
         data=data["name"],
         rows=", ".join(f"{count} {split}" for split, count in data["rows"].items()),

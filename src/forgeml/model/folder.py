@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from transformers import CONFIG_MAPPING
 
 from forgeml.errors import ForgeError, ModelError
 from forgeml.model.weights import INDEX, WEIGHTS, stored_weights
@@ -81,6 +82,19 @@ def read_settings(folder: Path) -> dict[str, Any]:
         what = f"{path} sends to other weights: {settings['transformers_weights']!r}"
         raise ModelError.at("model.name", what, f"name the file {WEIGHTS} and take transformers_weights out")
     return settings
+
+
+def refuse_own_code(folder: Path, name: str) -> None:
+    """See that the architecture is one that transformers has itself.
+
+    Raises:
+        ModelError: it would need code that came with the model.
+    """
+    settings = read_settings(folder)
+    kind = str(settings.get("model_type"))
+    if "auto_map" in settings and kind not in CONFIG_MAPPING:
+        what = f"{name} is a model of its own kind ({kind}), whose code would have to run"
+        raise ModelError.at("model.name", what, f"code that comes with a model is never run; {other_model()}")
 
 
 class LibraryErrors:

@@ -12,10 +12,18 @@ from forgeml.records import Batch
 
 
 def batch_logits(model: torch.nn.Module, batch: Batch, device: str | torch.device) -> torch.Tensor:
-    """Logits of one batch, shape (texts, classes), in fp32 on the device."""
-    output = model(input_ids=batch.input_ids.to(device), attention_mask=batch.attention_mask.to(device))
-    logits: torch.Tensor = output.logits.float()
-    return logits
+    """Logits of one batch, shape (texts, classes), in fp32 on the device; the mean over the pieces of a text."""
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    if batch.token_type_ids is not None:
+        inputs["token_type_ids"] = batch.token_type_ids
+    logits: torch.Tensor = model(**{name: values.to(device) for name, values in inputs.items()}).logits.float()
+    if batch.owners is None:
+        return logits
+    texts = len(batch.indexes)
+    # Worked out before the way to the device, which would have to be waited for.
+    shares = 1 / torch.bincount(batch.owners, minlength=texts)[batch.owners, None]
+    means = torch.zeros(texts, logits.shape[1], device=logits.device)
+    return means.index_add(0, batch.owners.to(logits.device), logits * shares.to(logits.device))
 
 
 def predict_logits(
@@ -60,4 +68,12 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Probabilities, shape (texts, classes), from logits of that shape."""
     exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf))
     probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probability of each class on its own, from logits of any shape."""
+    # Only ever the exponential of a negative number, which cannot overflow.
+    exponentials = np.exp(-np.abs(logits.astype(np.float64)))
+    probabilities: NDArray[np.float64] = np.where(logits >= 0, 1.0, exponentials) / (1 + exponentials)
     return probabilities

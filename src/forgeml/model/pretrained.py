@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,17 +18,28 @@ from forgeml.errors import ConfigError, ModelError
 from forgeml.hub.client import Fetched, fetch_model_files, show_downloads
 from forgeml.hub.errors import or_folder
 from forgeml.hub.names import model_repository, written_as_path
-from forgeml.model.folder import CONFIG, TOKENIZER_SETS, LibraryErrors, check_folder, other_model
+from forgeml.model.folder import CONFIG, TOKENIZER_SETS, LibraryErrors, check_folder, other_model, refuse_own_code
+from forgeml.model.heads import fit_head, in_base
 from forgeml.model.weights import INDEX, stored_weights
-from forgeml.records import Pretrained
+from forgeml.records import Pretrained, Task
 
-FILES_TO_FETCH = (
+SMALL_FILES = (
     CONFIG,
-    *("model*.safetensors", INDEX),
     *(name for files in TOKENIZER_SETS for name in files),
     *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
 )
+FILES_TO_FETCH = (*SMALL_FILES, "model*.safetensors", INDEX)
 DEFAULT_MAX_LENGTH = 256
+
+PROBLEM_TYPES: Mapping[Task, str] = {
+    "single_label": "single_label_classification",
+    "multi_label": "multi_label_classification",
+    "regression": "regression",
+}
+"""What transformers calls the tasks, in config.json."""
+
+Tell = Callable[[str], None]
+"""Listens to sentences on what was changed about a model so that it fits."""
 
 UNLIMITED = 1_000_000
 """Tokens; what a tokenizer states above this stands for "no limit"."""
@@ -48,8 +58,16 @@ transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 show_downloads()
 
 
-def fetch_pretrained(name: str, revision: str | None) -> Pretrained:
+def fetch_pretrained(
+    name: str, revision: str | None, check: Callable[[Pretrained], None] = lambda described: None
+) -> Pretrained:
     """Find a model in a local folder, in the cache or on the hub.
+
+    Args:
+        name: of the folder or the repository.
+        revision: branch, tag or commit on the hub.
+        check: is given the model as soon as its configuration and tokenizer are there; what it raises saves the
+            fetching of its weights.
 
     Raises:
         ModelError: the folder is not there, lacks a file, or has a damaged one.
@@ -59,7 +77,13 @@ def fetch_pretrained(name: str, revision: str | None) -> Pretrained:
         found, commit = Fetched(Path(os.path.expanduser(name)), fetched=False), None
     else:
         with or_folder(name, lambda: (f"no {CONFIG}", f"to use that folder, put {CONFIG} into it")):
-            found = fetch_model_files(model_repository(name), revision, FILES_TO_FETCH)
+            found = fetch_model_files(
+                model_repository(name),
+                revision,
+                FILES_TO_FETCH,
+                SMALL_FILES,
+                lambda folder: check(Pretrained(model_repository(name), folder.name, str(folder), 0, fetched=True)),
+            )
         name, commit = model_repository(name), found.folder.name
     check_folder(found.folder, name)
     size = sum(file.stat().st_size for file in found.folder.iterdir() if file.is_file())
@@ -81,6 +105,7 @@ def open_config(pretrained: Pretrained) -> PretrainedConfig:
     Raises:
         ModelError: an architecture that is not known, or one that does not classify texts.
     """
+    refuse_own_code(Path(pretrained.folder), pretrained.name)
     with LibraryErrors(f"{CONFIG} of {pretrained.name}"):
         config: PretrainedConfig = AutoConfig.from_pretrained(
             pretrained.folder, local_files_only=True, trust_remote_code=False
@@ -94,8 +119,12 @@ def open_config(pretrained: Pretrained) -> PretrainedConfig:
     return config
 
 
-def open_tokenizer(pretrained: Pretrained) -> PreTrainedTokenizerBase:
+def open_tokenizer(pretrained: Pretrained, tell: Tell = lambda note: None) -> PreTrainedTokenizerBase:
     """The tokenizer that belongs to the model; one without a padding token pads with its end-of-text token.
+
+    Args:
+        pretrained: the model's folder.
+        tell: is given a sentence when the padding token is new.
 
     Raises:
         ModelError: it cannot be opened, or its vocabulary is not the model's.
@@ -107,6 +136,8 @@ def open_tokenizer(pretrained: Pretrained) -> PreTrainedTokenizerBase:
         tokenizer.model_max_length = int(tokenizer.model_max_length)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+        if tokenizer.pad_token is not None:
+            tell(f"no padding token, so it pads with its end-of-text token {tokenizer.pad_token}, saved as such")
     if tokenizer.pad_token is None:
         what = f"the tokenizer of {pretrained.name} has neither a padding nor an end-of-text token"
         raise ModelError.at("model.name", what, "add pad_token to its tokenizer_config.json")
@@ -149,9 +180,20 @@ def position_limit(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase)
 
 
 def build_classifier(
-    pretrained: Pretrained, class_names: Sequence[str], tokenizer: PreTrainedTokenizerBase
+    pretrained: Pretrained,
+    task: Task,
+    class_names: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    tell: Tell = lambda note: None,
 ) -> PreTrainedModel:
-    """The pre-trained encoder in fp32 with a classification head for these classes; torch's seed draws a new head.
+    """The pre-trained encoder in fp32 with a head for this task; torch's seed draws a new head.
+
+    Args:
+        pretrained: the model's folder.
+        task: what the head is for.
+        class_names: the classes in the order of their ids.
+        tokenizer: pads the texts.
+        tell: is given a sentence when a head that came with the model is replaced, reordered or renamed.
 
     Raises:
         ModelError: not a text classifier, or weights that are not this model's.
@@ -162,10 +204,10 @@ def build_classifier(
         "num_labels": len(class_names),
         "id2label": dict(enumerate(class_names)),
         "label2id": {name: index for index, name in enumerate(class_names)},
-        "problem_type": "single_label_classification",
+        "problem_type": PROBLEM_TYPES[task],
     }
-    model, drawn = load_classifier(pretrained, settings)
-    backbone = sorted(name for name in drawn if _in_backbone(name, model))
+    model, absent, misshapen = _open_classifier(pretrained, settings)
+    backbone = sorted(name for name in absent | misshapen if _in_backbone(name, model))
     if backbone:
         raise ModelError.at(
             "model.name",
@@ -173,6 +215,9 @@ def build_classifier(
             f"another shape, such as {backbone[0]}",
             f"use the weights and the {CONFIG} of one model",
         )
+    known = [str(name) for name in (open_config(pretrained).id2label or {}).values()]
+    if note := fit_head(model, known, class_names, absent, misshapen):
+        tell(note)
     # Decoders find a text's last token by this id.
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     # Code that came with the model was not run, so the saved folder must not ask for it either.
@@ -180,17 +225,24 @@ def build_classifier(
     return model
 
 
-def load_classifier(
-    pretrained: Pretrained, settings: Mapping[str, Any] = MappingProxyType({})
-) -> tuple[PreTrainedModel, set[str]]:
-    """A sequence classifier from a folder, safetensors only, no code from the folder, in fp32.
+def load_classifier(pretrained: Pretrained) -> tuple[PreTrainedModel, set[str]]:
+    """A sequence classifier from a folder as it is, safetensors only, no code from the folder, in fp32.
 
     Returns:
-        The model, and the names of its weights that the folder does not have in that shape: they were drawn at random.
+        The model, and the names of its weights that the folder does not have: they were drawn at random.
 
     Raises:
-        ModelError: the folder cannot be opened as one, or holds weights that are not finite.
+        ModelError: the folder cannot be opened as one, or holds weights that are not finite or of another shape.
     """
+    model, absent, misshapen = _open_classifier(pretrained, {"ignore_mismatched_sizes": True})
+    if misshapen:
+        what = f"{sorted(misshapen)[0]} of {pretrained.name} has another shape than its {CONFIG} describes"
+        raise ModelError.at("model.name", what, f"use the weights and the {CONFIG} of one model")
+    return model, absent
+
+
+def _open_classifier(pretrained: Pretrained, settings: Mapping[str, Any]) -> tuple[PreTrainedModel, set[str], set[str]]:
+    """The model, the names of the weights that the folder does not have, and of those that have another shape there."""
     _check_size(pretrained)
     with LibraryErrors(f"{pretrained.name} does not open as a classifier"):
         model, report = AutoModelForSequenceClassification.from_pretrained(
@@ -203,7 +255,7 @@ def load_classifier(
             **settings,
         )
     _check_finite(pretrained, model)
-    return model, {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
+    return model, set(report["missing_keys"]), {name for name, *_ in report["mismatched_keys"]}
 
 
 def _vocabulary(config: PretrainedConfig) -> int | None:
@@ -212,7 +264,7 @@ def _vocabulary(config: PretrainedConfig) -> int | None:
 
 def _in_backbone(name: str, model: PreTrainedModel) -> bool:
     """Whether a weight must come with the pre-trained model; heads and poolers are trained for the task."""
-    return name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name
+    return in_base(name, model) and ".pooler." not in name
 
 
 def _check_size(pretrained: Pretrained) -> None:

@@ -8,7 +8,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from forgeml.model.card import model_card
 from forgeml.model.folder import check_folder
 from forgeml.model.pretrained import load_classifier, open_tokenizer
 from forgeml.model.publishing import beside, publish, remove_stale, writing
+from forgeml.model.scale import Scale
 from forgeml.records import Manifest, Pretrained
 from forgeml.runtime import memory_errors
 
@@ -47,7 +48,19 @@ NOT_SAVED = (
 the files lay."""
 
 
-def write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+@dataclass(frozen=True)
+class Classifying:
+    """What is saved together."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+    """Tokens of a text, or of a piece of one, that the model was trained with."""
+    scale: Scale | None = None
+    """Of the numbers that the model gives, which the saved one gives as people wrote them."""
+
+
+def write_model(folder: Path, classifying: Classifying) -> None:
     """Write weights, configuration and tokenizer as transformers has them into a folder of its own.
 
     The tokenizer is told the length that the model was trained with, so that `truncation=True` cuts there. It neither
@@ -57,12 +70,14 @@ def write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedToken
     Raises:
         MachineError: the folder cannot be written.
     """
+    model, scale = classifying.model, classifying.scale
     with writing(folder, _room(folder, model)):
         # What an earlier attempt that was cut short left behind must not get into the new folder.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        model.save_pretrained(folder)
-        _as_saved(tokenizer, max_length).save_pretrained(folder)
+        weights = model.state_dict()
+        model.save_pretrained(folder, state_dict=scale.folded(weights) if scale else weights)
+        _as_saved(classifying.tokenizer, classifying.max_length).save_pretrained(folder)
         # The library writes weights with mode 600, which keeps a server under another user from reading them. Who may
         # enter the new folder, by the user's umask, may read what is in it.
         mode = folder.stat().st_mode & 0o666
@@ -88,9 +103,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
             raise
 
 
-def copy_whole(
-    place: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int, manifest: Manifest
-) -> None:
+def copy_whole(place: Path, classifying: Classifying, manifest: Manifest) -> None:
     """Write a classifier with the manifest that it came with, if any, to another place, whole or not at all.
 
     Raises:
@@ -100,7 +113,7 @@ def copy_whole(
     remove_stale(place)
     prepared = beside(place)
     try:
-        write_model(prepared, model, tokenizer, max_length)
+        write_model(prepared, classifying)
         if manifest:
             write_manifest(prepared, manifest)
         publish(prepared, place)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from forgeml.config.schema import Config
+from forgeml.config.schema import Config, TrainingConfig
 from forgeml.data.batches import SCORING_BATCH, scoring_batches
-from forgeml.metrics import classification_metrics
+from forgeml.events import Evaluation, StepReport
+from forgeml.metrics import DEFAULT_METRIC, best_thresholds, compute_metrics
 from forgeml.model.forward import predict_logits
-from forgeml.records import EncodedTexts, Evaluation, Split, StepReport
+from forgeml.model.losses import balanced_weights, loss_of
+from forgeml.model.saved import Classifying
+from forgeml.records import EncodedTexts, Split
 from forgeml.training import story
-from forgeml.training.loop import TrainingSet, build_accelerator, steps_in_epoch, steps_in_run, train_steps
+from forgeml.training.loop import (
+    Learner,
+    TrainingSet,
+    build_accelerator,
+    steps_in_epoch,
+    steps_in_run,
+    train_steps,
+)
 from forgeml.training.materials import Materials, Tell, progress
 from forgeml.training.optimizer import build_optimizer, build_schedule
 from forgeml.training.outputs import Outputs
@@ -19,6 +28,8 @@ from forgeml.training.stopping import BestSoFar
 from forgeml.training.tracking import Tracker
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from transformers import PreTrainedModel
 
 
@@ -35,11 +46,11 @@ def fine_tune(
         MachineError: the model cannot be written.
     """
     every, per_epoch = config.logging, steps_in_epoch(len(materials.train), config.training)
-    best = BestSoFar(config.training.best_metric, config.training.patience)
+    best = BestSoFar(config.training.best_metric or DEFAULT_METRIC[materials.splits.task], config.training.patience)
     speed = _Speed()
-    saved = (materials.model, materials.tokenizer, materials.max_length)
+    saved = Classifying(materials.model, materials.tokenizer, materials.cut.max_length, materials.scale)
     tell(story.plan(config.training, steps_in_run(len(materials.train), config.training)))
-    for report in _steps(config, materials):
+    for report in train_steps(*prepare(config.training, materials), config.training):
         tell(report)
         speed.add(report)
         if report.step % every.log_interval == 0:
@@ -47,11 +58,11 @@ def fine_tune(
         if report.step % (every.eval_interval or per_epoch) == 0 or report.step == report.total_steps:
             evaluation = _evaluate(materials, report, tell)
             if best.improved_by(evaluation):
-                outputs.keep(*saved)
+                outputs.keep(saved)
             tracker.log_evaluation(evaluation)
             tell(evaluation)
         if every.save_interval and report.step % every.save_interval == 0:
-            outputs.save_last(*saved)
+            outputs.save_last(saved)
         if best.exhausted:
             tell(story.stopped_early(best))
             break
@@ -60,27 +71,35 @@ def fine_tune(
     return best.found, report.step
 
 
-def score(model: PreTrainedModel, encoded: EncodedTexts, part: Split, device: str, tell: Tell) -> Mapping[str, float]:
-    """Metrics of a model on one part, whose texts are encoded already."""
+def score_logits(
+    model: PreTrainedModel, encoded: EncodedTexts, part: Split, device: str, tell: Tell
+) -> NDArray[np.float32]:
+    """What a model says of one part, whose texts are encoded already; shape (texts, outputs)."""
     batches = scoring_batches(encoded, SCORING_BATCH)
-    logits = predict_logits(model, batches, device, progress(tell, f"score {part.name}", len(part)))
-    return classification_metrics(logits, part.labels)
+    return predict_logits(model, batches, device, progress(tell, f"score {part.name}", len(part)))
 
 
-def _steps(config: Config, materials: Materials) -> Iterator[StepReport]:
-    """The loop over ready-made parts. Accelerate computes in the chosen precision inside the model itself."""
-    settings, train = config.training, materials.splits.train
-    optimizer = build_optimizer(materials.model, settings)
-    schedule = build_schedule(optimizer, settings, steps_in_run(len(train), settings))
+def prepare(config: TrainingConfig, materials: Materials) -> tuple[Learner, TrainingSet]:
+    """What the loop works with. Accelerate computes in the chosen precision inside the model itself."""
+    splits, device = materials.splits, materials.runtime.device
+    train = splits.train
+    optimizer = build_optimizer(materials.model, config)
+    schedule = build_schedule(optimizer, config, steps_in_run(len(train), config))
     accelerator = build_accelerator(materials.runtime)
     model, optimizer = accelerator.prepare(materials.model.train(), optimizer)
-    training_set = TrainingSet(materials.train, train.labels, train.rows)
-    return train_steps(accelerator, model, optimizer, schedule, training_set, settings)
+    labels = materials.scale.standardized(train.labels) if materials.scale else train.labels
+    weights = balanced_weights(splits.task, labels, len(splits.class_names)) if config.class_weights else None
+    learner = Learner(accelerator, model, optimizer, schedule, loss_of(splits.task, weights, device))
+    return learner, TrainingSet(materials.train, labels, train.rows)
 
 
 def _evaluate(materials: Materials, report: StepReport, tell: Tell) -> Evaluation:
-    part = materials.splits.validation
-    metrics = score(materials.model, materials.validation, part, materials.runtime.device, tell)
+    part, task = materials.splits.validation, materials.splits.task
+    logits = score_logits(materials.model, materials.validation, part, materials.runtime.device, tell)
+    if materials.scale:
+        logits = materials.scale.restored(logits)
+    thresholds = best_thresholds(logits, part.labels) if task == "multi_label" else None
+    metrics = compute_metrics(task, logits, part.labels, thresholds)
     return Evaluation(part.name, len(part), metrics, report.step, report.epoch)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,10 +16,15 @@ from numpy.typing import NDArray
 from torch.optim.lr_scheduler import LambdaLR
 
 from forgeml.config.schema import TrainingConfig
-from forgeml.data.batches import Indexes, collate, plan_training
+from forgeml.data.batches import Indexes, collate, cut_by_pieces, plan_training
 from forgeml.errors import TrainingError
+from forgeml.events import StepReport
 from forgeml.model.forward import batch_logits
-from forgeml.records import EncodedTexts, Runtime, StepReport
+from forgeml.model.losses import LossSum
+from forgeml.records import EncodedTexts, Runtime
+
+if TYPE_CHECKING:
+    from forgeml.records import Labels
 
 ROWS_SHOWN = 16
 
@@ -28,8 +34,20 @@ class TrainingSet:
     """What is learnt from: encoded texts, their labels, and where each stands in the source."""
 
     encoded: EncodedTexts
-    labels: NDArray[np.int64]
+    labels: Labels
     rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What takes steps, all of it ready-made."""
+
+    accelerator: Accelerator
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: LambdaLR
+    loss_sum: LossSum
+    """What is to be low."""
 
 
 def build_accelerator(runtime: Runtime) -> Accelerator:
@@ -52,14 +70,7 @@ def steps_in_run(texts: int, config: TrainingConfig) -> int:
     return config.num_epochs * steps_in_epoch(texts, config)
 
 
-def train_steps(
-    accelerator: Accelerator,
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: LambdaLR,
-    training_set: TrainingSet,
-    config: TrainingConfig,
-) -> Iterator[StepReport]:
+def train_steps(learner: Learner, training_set: TrainingSet, config: TrainingConfig) -> Iterator[StepReport]:
     """Take all steps of the run, yielding after each.
 
     Between two steps the caller may evaluate, save, or stop by no longer asking.
@@ -75,19 +86,31 @@ def train_steps(
         for batches in _groups(plan, config.gradient_accumulation_steps):
             started = time.perf_counter()
             step, examples = step + 1, sum(map(len, batches))
-            learning_rate = float(schedule.get_last_lr()[0])
-            loss = accumulate_gradients(accelerator, model, training_set, batches, examples)
-            grad_norm = float(accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm))
-            # With fp16 a scaler skips steps whose gradient overflows; that is its way of finding the scale.
-            if not (isfinite(loss) and (isfinite(grad_norm) or accelerator.scaler)):
-                rows = training_set.rows[np.concatenate(batches)]
-                raise _not_finite(step, loss, grad_norm, learning_rate, rows)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
+            learning_rate = float(learner.schedule.get_last_lr()[0])
+            loss, grad_norm = take_step(learner, training_set, batches, config.max_grad_norm, step)
             seen += examples
             seconds = time.perf_counter() - started
             yield StepReport(step, total_steps, seen / texts, loss, learning_rate, grad_norm, examples, seconds)
+
+
+def take_step(
+    learner: Learner, training_set: TrainingSet, batches: Sequence[Indexes], max_grad_norm: float, step: int
+) -> tuple[float, float]:
+    """One step of the optimizer on these batches; the mean loss, and the norm of the gradient before clipping.
+
+    Raises:
+        TrainingError: one of them is not finite; the weights are as before.
+    """
+    loss = accumulate_gradients(learner, training_set, batches, sum(map(len, batches)))
+    grad_norm = float(learner.accelerator.clip_grad_norm_(learner.model.parameters(), max_grad_norm))
+    # With fp16 a scaler skips steps whose gradient overflows; that is its way of finding the scale.
+    if not (isfinite(loss) and (isfinite(grad_norm) or learner.accelerator.scaler)):
+        rows = training_set.rows[np.concatenate(batches)]
+        raise _not_finite(step, loss, grad_norm, float(learner.schedule.get_last_lr()[0]), rows)
+    learner.optimizer.step()
+    learner.schedule.step()
+    learner.optimizer.zero_grad()
+    return loss, grad_norm
 
 
 def _groups(plan: Sequence[Indexes], size: int) -> Iterator[Sequence[Indexes]]:
@@ -96,24 +119,21 @@ def _groups(plan: Sequence[Indexes], size: int) -> Iterator[Sequence[Indexes]]:
 
 
 def accumulate_gradients(
-    accelerator: Accelerator,
-    model: torch.nn.Module,
-    training_set: TrainingSet,
-    batches: Sequence[Indexes],
-    examples: int,
+    learner: Learner, training_set: TrainingSet, batches: Sequence[Indexes], examples: int
 ) -> float:
     """Gradients of the mean loss over all the batches' examples, as one large batch would give them; that mean.
 
     Each batch's summed loss is divided by the number of examples of all, not by its own: batches of different
     sizes then weigh as their examples do.
     """
-    total = 0.0
-    for indexes in batches:
+    total, device = 0.0, learner.accelerator.device
+    # Texts in windows are many pieces, which together would take many times the memory; the gradients are the same.
+    for indexes in (some for texts in batches for some in cut_by_pieces(training_set.encoded, texts, len(texts))):
         batch = collate(training_set.encoded, indexes)
-        labels = torch.from_numpy(training_set.labels[indexes]).to(accelerator.device)
-        logits = batch_logits(model, batch, accelerator.device)
-        loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum") / examples
-        accelerator.backward(loss)
+        labels = torch.from_numpy(training_set.labels[indexes]).to(device)
+        logits = batch_logits(learner.model, batch, device)
+        loss = learner.loss_sum(logits, labels) / examples
+        learner.accelerator.backward(loss)
         total += float(loss.detach())
     return total
 

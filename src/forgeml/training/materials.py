@@ -7,12 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from forgeml.config.schema import Config
-from forgeml.data import labels
+from forgeml.data.labels import classes
 from forgeml.data.source import read_source
 from forgeml.data.splits import make_splits
-from forgeml.data.tokens import encode
-from forgeml.model.pretrained import build_classifier, fetch_pretrained, longest_text, open_tokenizer
-from forgeml.records import EncodedTexts, Event, Pretrained, Progress, Runtime, Source, Split, Splits
+from forgeml.data.tokens.encoding import encode_kept
+from forgeml.errors import ConfigError, nearest
+from forgeml.events import Event, Note, Progress
+from forgeml.metrics import METRICS, is_defined
+from forgeml.model.heads import start_at_base_rates
+from forgeml.model.pretrained import (
+    build_classifier,
+    fetch_pretrained,
+    longest_text,
+    open_tokenizer,
+)
+from forgeml.model.scale import Scale, find_scale, tells_a_number
+from forgeml.records import Cut, EncodedTexts, Pretrained, Runtime, Source, Split, Splits
 from forgeml.runtime import choose_runtime, seed_everything
 from forgeml.training import story
 
@@ -20,6 +30,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Tell = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A pre-trained model's files, and how it reads texts."""
+
+    pretrained: Pretrained
+    tokenizer: PreTrainedTokenizerBase
+    cut: Cut
 
 
 @dataclass(frozen=True)
@@ -31,10 +50,12 @@ class Materials:
     source: Source
     splits: Splits
     tokenizer: PreTrainedTokenizerBase
-    max_length: int
+    cut: Cut
     train: EncodedTexts
     validation: EncodedTexts
     model: PreTrainedModel
+    scale: Scale | None
+    """Of the numbers of a regression."""
 
 
 def gather(config: Config, tell: Tell) -> Materials:
@@ -43,34 +64,112 @@ def gather(config: Config, tell: Tell) -> Materials:
     Raises:
         ForgeError: of the kind that says whose move mends it: configuration, data, model, machine or hub.
     """
+    runtime = find_machine(config, tell)
+    reader = find_model(config, tell)
+    source, splits = find_data(config, tell)
+    return put_together(config, runtime, reader, (source, splits), tell)
+
+
+def find_machine(config: Config, tell: Tell) -> Runtime:
+    """What the run computes on.
+
+    Raises:
+        MachineError: the device is not there or cannot compute in that precision.
+    """
     runtime = choose_runtime(config.training.device, config.training.precision)
     tell(story.machine(runtime))
+    return runtime
 
-    pretrained = fetch_pretrained(config.model.name, config.model.revision)
-    tokenizer = open_tokenizer(pretrained)
+
+def find_model(config: Config, tell: Tell) -> Reader:
+    """The model's files, its tokenizer, and how long a text may be.
+
+    Raises:
+        ForgeError: the model is not there, damaged, or reads less than the configuration says.
+    """
+
+    def check_length(described: Pretrained) -> None:
+        longest_text(described, open_tokenizer(described), config.model.max_length)
+
+    pretrained = fetch_pretrained(config.model.name, config.model.revision, check_length)
+    tokenizer = open_tokenizer(pretrained, _warning(tell))
     max_length = longest_text(pretrained, tokenizer, config.model.max_length)
     for note in story.model(pretrained):
         tell(note)
+    return Reader(pretrained, tokenizer, Cut(max_length, config.model.long_texts))
 
-    source = read_source(config.data.dataset, config.data.subset)
-    splits = make_splits(source, config.data, config.training.seed)
-    labels.check_count(splits.class_names, config.model.num_labels)
+
+def find_data(config: Config, tell: Tell) -> tuple[Source, Splits]:
+    """The rows as they came in, and as train, validation and test.
+
+    Raises:
+        ForgeError: the data are not there or cannot be learnt from, or settings do not go with them.
+    """
+
+    def report(work: str, done: int, total: int) -> None:
+        tell(Progress(work, done, total))
+
+    source = read_source(config.data, report)
+    splits = make_splits(source, config.data, config.training.seed, report)
+    _check_settings(config, splits)
     for note in story.data(source, splits):
         tell(note)
+    return source, splits
 
-    train, validation = (encode_part(tokenizer, part, max_length, tell) for part in (splits.train, splits.validation))
-    tell(story.lengths(train, max_length))
 
+def put_together(
+    config: Config, runtime: Runtime, reader: Reader, data: tuple[Source, Splits], tell: Tell
+) -> Materials:
+    """Build the classifier and encode the texts.
+
+    Raises:
+        ModelError: the weights are not this model's.
+    """
+    source, splits = data
+    # Before the texts are encoded, which takes long where there are many: weights that are no good are told at once.
     seed_everything(config.training.seed)
-    model = build_classifier(pretrained, splits.class_names, tokenizer)
-    return Materials(runtime, pretrained, source, splits, tokenizer, max_length, train, validation, model)
+    model = build_classifier(reader.pretrained, splits.task, splits.class_names, reader.tokenizer, _warning(tell))
+    if splits.task == "multi_label":
+        start_at_base_rates(model, splits.train.labels.mean(axis=0))
+    train, validation = (encode_part(reader, splits, part, tell) for part in (splits.train, splits.validation))
+    tell(story.lengths(train, reader.cut))
+    scale = find_scale(model, splits.train.labels) if splits.task == "regression" else None
+    if scale and tells_a_number(reader.pretrained):
+        scale.unfold(model)
+    return Materials(
+        runtime, reader.pretrained, source, splits, reader.tokenizer, reader.cut, train, validation, model, scale
+    )
 
 
-def encode_part(tokenizer: PreTrainedTokenizerBase, part: Split, max_length: int, tell: Tell) -> EncodedTexts:
-    """Token ids of a part's texts, with progress."""
-    return encode(tokenizer, part.texts, max_length, progress(tell, f"tokenize {part.name}", len(part)))
+def encode_part(reader: Reader, splits: Splits, part: Split, tell: Tell) -> EncodedTexts:
+    """Token ids of a part's texts, from the cache if they are there, with progress."""
+    on_progress = progress(tell, f"tokenize {part.name}", len(part))
+    return encode_kept(reader.tokenizer, part.texts, reader.cut, splits.fingerprints[part.name], on_progress)
 
 
 def progress(tell: Tell, task: str, total: int) -> Callable[[int], None]:
     """A listener for the number of things done, who tells it as an event."""
     return lambda done: tell(Progress(task, done, total))
+
+
+def _warning(tell: Tell) -> Callable[[str], None]:
+    """A listener for sentences on the model, who tells them as warnings."""
+    return lambda text: tell(Note("model", text, warning=True))
+
+
+def _check_settings(config: Config, splits: Splits) -> None:
+    """Hold the settings whose choices depend on the task against the data."""
+    classes.check_count(splits.class_names, config.model.num_labels)
+    metric, names = config.training.best_metric, METRICS[splits.task]
+    if metric is not None and metric not in names:
+        what = f"{metric} is no metric of a {splits.task} task; it has {', '.join(names)}"
+        raise ConfigError.at("training.best_metric", what, f"choose {nearest(metric, names) or next(iter(names))}")
+    if metric is not None and not is_defined(splits.task, metric, splits.validation.labels):
+        what = f"{metric} is not defined on validation, whose {len(splits.validation):,} labels are too much alike"
+        raise ConfigError.at("training.best_metric", what, "choose loss, or another data.validation_split")
+    if config.data.min_count > 1 and splits.task == "regression":
+        what = f"min_count is {config.data.min_count}, but the labels are numbers, which have no classes"
+        raise ConfigError.at("data.min_count", what, "leave it out")
+    if config.training.class_weights and splits.task == "regression":
+        what = "class weights are set, but the labels are numbers, which have no classes"
+        raise ConfigError.at("training.class_weights", what, "leave it out")

@@ -25,6 +25,8 @@ from mlflow.types.schema import ColSpec, DataType, Schema
 from forgeml.config.schema import MlflowConfig
 
 PACKAGE = Path(__file__).parents[1]
+TEXTS = {False: ("text",), True: ("text", "text_pair")}
+"""Columns that a model takes: one of single texts, one of pairs. MLflow drops those that are not named."""
 LOADER = "forgeml.inference.pyfunc"
 """Module by which MLflow opens the logged model: code instead of a pickle."""
 
@@ -135,12 +137,13 @@ class OpenRun:
         """Close the run with one of MLflow's words for how it ended."""
         self.client.set_terminated(self.run_id, status)
 
-    def upload_model(self, folder: Path, requirements: list[str]) -> str:
+    def upload_model(self, folder: Path, requirements: list[str], pairs: bool) -> str:
         """The saved folder as a model of this run; its id.
 
         Args:
             folder: the saved model.
             requirements: packages that it needs, with versions.
+            pairs: whether it takes pairs of texts.
         """
         experiment = self.client.get_run(self.run_id).info.experiment_id
         # Made beforehand, since `Model.log` would put a model of its own making into the process-wide experiment.
@@ -157,7 +160,7 @@ class OpenRun:
                 data_path=str(folder),
                 code_paths=[str(PACKAGE)],
                 pip_requirements=requirements,
-                signature=ModelSignature(inputs=Schema([ColSpec(DataType.string, "text")])),
+                signature=ModelSignature(inputs=Schema([ColSpec(DataType.string, name) for name in TEXTS[pairs]])),
             )
         return str(logged.model_id)
 

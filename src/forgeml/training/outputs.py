@@ -5,17 +5,34 @@ from __future__ import annotations
 import os.path
 import shutil
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forgeml.errors import MachineError
 from forgeml.model.publishing import beside, check_place, publish, remove_stale
-from forgeml.model.saved import write_manifest, write_model
+from forgeml.model.saved import Classifying, write_manifest, write_model
 from forgeml.records import Manifest
 from forgeml.runtime import held_signals
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
+
+COPIES = 3
+"""Saved models that stand side by side at the worst moment."""
+SMALL_FILES = 20_000_000
+"""Bytes for tokenizer, manifest and records."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Place on the disk, in bytes."""
+
+    model: int
+    """Of one saved model."""
+    needed: int
+    """For all that a run writes."""
+    free: int
 
 
 class Outputs:
@@ -38,27 +55,39 @@ class Outputs:
         for place in (self.best, self.last):
             check_place(place)
 
-    def keep(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+    def check_room(self, model: PreTrainedModel, save_last: bool) -> Room:
+        """See that the disk holds what the run will write: the best model, the next one beside it, a copy in MLflow.
+
+        Args:
+            model: that is to be saved.
+            save_last: whether `last_model/` is written too.
+
+        Raises:
+            MachineError: there is less free than needed.
+        """
+        holder = next(parent for parent in self.best.absolute().parents if parent.exists())
+        weights = sum(weight.nbytes for weight in (*model.parameters(), *model.buffers()))
+        room = Room(weights, weights * (COPIES + save_last) + SMALL_FILES, shutil.disk_usage(holder).free)
+        if room.free < room.needed:
+            what = f"{room.needed / 1e6:,.0f} MB are needed for the models, {room.free / 1e6:,.0f} MB are free"
+            raise MachineError.at(str(holder), what, "free some space, or set output_dir to a folder on another disk")
+        return room
+
+    def keep(self, classifying: Classifying) -> None:
         """Write the best model so far, in place of the one before.
 
         Raises:
             MachineError: it cannot be written; the one before still stands.
         """
-        publish(self._write(model, tokenizer, max_length), self.prepared)
+        publish(self._write(classifying), self.prepared)
 
-    def save_last(
-        self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        max_length: int,
-        manifest: Manifest | None = None,
-    ) -> None:
+    def save_last(self, classifying: Classifying, manifest: Manifest | None = None) -> None:
         """Write the model as it is now to `last_model/`, with a manifest if there is one.
 
         Raises:
             MachineError: it cannot be written; what stood there still does.
         """
-        fresh = self._write(model, tokenizer, max_length)
+        fresh = self._write(classifying)
         if manifest:
             write_manifest(fresh, manifest)
         publish(fresh, self.last)
@@ -102,11 +131,11 @@ class Outputs:
             for left in (self.prepared, self._fresh()):
                 shutil.rmtree(left, ignore_errors=True)
 
-    def _write(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Path:
+    def _write(self, classifying: Classifying) -> Path:
         """The model in a folder of its own, beside its place."""
         remove_stale(self.best)
         fresh = self._fresh()
-        write_model(fresh, model, tokenizer, max_length)
+        write_model(fresh, classifying)
         return fresh
 
     def _fresh(self) -> Path:

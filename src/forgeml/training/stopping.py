@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import nan
+
+from forgeml.events import Evaluation
 from forgeml.metrics import is_better
-from forgeml.records import Evaluation
 
 
 class BestSoFar:
@@ -18,8 +20,9 @@ class BestSoFar:
 
     def improved_by(self, evaluation: Evaluation) -> bool:
         """Take an evaluation in; whether it is the new best."""
-        value = evaluation.metrics[self.metric]
-        improved = self.best is None or is_better(self.metric, value, self.best.metrics[self.metric])
+        # A metric that is not defined on these examples is left out.
+        value = evaluation.metrics.get(self.metric, nan)
+        improved = self.best is None or is_better(self.metric, value, self.best.metrics.get(self.metric, nan))
         if improved:
             self.best = evaluation
         self.without_improvement = 0 if improved else self.without_improvement + 1

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from forgeml.config.schema import TrainingConfig
-from forgeml.records import EncodedTexts, Note, Pretrained, Runtime, Source, Splits
+from forgeml.data.tokens.pieces import MOST_WINDOWS
+from forgeml.errors import counted
+from forgeml.events import Note
+from forgeml.records import Cut, EncodedTexts, Pretrained, Runtime, Source, Split, Splits
 from forgeml.training.stopping import BestSoFar
 
 CLASSES_SHOWN = 8
+SEPARATORS = {" ": "a blank", ",": "a comma", ";": "a semicolon"}
+WHAT_IS_READ = {"truncate": "{}", "head_tail": "{} (beginning and end are read)", "windows": f"{MOST_WINDOWS} windows"}
 
 
 def machine(runtime: Runtime) -> Note:
@@ -26,26 +33,73 @@ def model(pretrained: Pretrained) -> list[Note]:
 
 
 def data(source: Source, splits: Splits) -> list[Note]:
-    """Which data, how large, where it was, how many rows in each split, the classes, and what is odd about it."""
+    """Which data, how large, where it was, how they were understood, and what is odd about them."""
     if source.revision is None:
         came = f"local, {megabytes(source.bytes)}"
     else:
         came = f"{megabytes(source.bytes)}, {'fetched into' if source.fetched else 'cached in'} {source.stored}"
     rows = ", ".join(f"{part.name} {len(part):,}" for part in splits.parts())
+    told = [Note("data", f"{source.name}, {came}; rows: {rows}"), Note("task", understood(splits))]
+    return [*told, *_odd("data", *source.notes, *splits.notes, *findings(splits))]
+
+
+def understood(splits: Splits) -> str:
+    """What was understood of the columns and the labels."""
     names = ", ".join(splits.class_names[:CLASSES_SHOWN]) + (", ..." if len(splits.class_names) > CLASSES_SHOWN else "")
-    unlabelled = sum(part.unlabelled for part in splits.parts())
-    left_out = f"; {unlabelled:,} rows without a label left out" if unlabelled else ""
-    told = Note("data", f"{source.name}, {came}; rows: {rows}; {len(splits.class_names)} classes: {names}{left_out}")
-    return [told, *_odd("data", source.note, *splits.notes)]
+    labels = splits.train.labels
+    separator = splits.columns["label_separator"]
+    asked = {
+        "single_label": f"one of {len(splits.class_names)} classes: {names}",
+        "multi_label": f"any of {len(splits.class_names)} classes: {names}"
+        + (f"; joined by {SEPARATORS.get(separator, separator)}" if separator else ""),
+        "regression": f"a number, in train from {labels.min():g} to {labels.max():g}",
+    }
+    texts = splits.columns["text_column"]
+    columns = [*([texts] if isinstance(texts, str) else texts), splits.columns["text_pair_column"]]
+    return f"{asked[splits.task]}; from the columns {', '.join(name for name in columns if name)} to " + (
+        f"{splits.columns['label_column']}"
+    )
 
 
-def lengths(encoded: EncodedTexts, max_length: int) -> Note:
+def findings(splits: Splits) -> list[str]:
+    """A sentence on each thing in the data that a person should know of."""
+    found = splits.duplicates
+    left_out = [(part.name, *why) for part in splits.parts() for why in part.left_out.items()]
+    told = [f"{counted(count, 'row')} of {name} left out: {why}" for name, why, count in left_out]
+    told += [
+        f"{count:,} of {len(part):,} texts of {part.name} are empty"
+        for part in splits.parts()
+        if (count := found.empty[part.name])
+    ]
+    told += [
+        f"{leak.count:,} of {leak.rows:,} texts of {leak.split} ({leak.count / leak.rows:.1%}) also stand in train, "
+        f"such as {leak.samples[0]!r}" + ("; test is scored without them too" if leak.split == "test" else "")
+        for leak in found.leaks
+        if leak.count
+    ]
+    if found.conflicting:
+        listed = ", ".join(map(repr, found.conflicting_samples))
+        told.append(f"{found.conflicting:,} texts of train stand there with different labels: {listed}")
+    return [*told, *_absent_classes(splits)]
+
+
+def class_counts(splits: Splits, part: Split) -> dict[str, int]:
+    """Examples of each class in a part; empty for numbers."""
+    if splits.task == "regression":
+        return {}
+    several = splits.task == "multi_label"
+    counts = part.labels.sum(axis=0) if several else np.bincount(part.labels, minlength=len(splits.class_names))
+    return dict(zip(splits.class_names, map(int, counts), strict=True))
+
+
+def lengths(encoded: EncodedTexts, cut: Cut) -> Note:
     """How long the training texts are, and how many are cut."""
     share = encoded.truncated / max(1, len(encoded))
     mean = len(encoded.ids) / max(1, len(encoded))
-    return Note(
-        "tokens", f"{mean:.0f} a text on average; {share:.1%} of the texts are longer than {max_length} and are cut"
-    )
+    pieces = len(encoded.offsets) - 1
+    windows = f" in {pieces:,} windows of up to {cut.max_length}" if encoded.bounds is not None else ""
+    longer = f"longer than {WHAT_IS_READ[cut.long_texts].format(cut.max_length)} and are cut"
+    return Note("tokens", f"{mean:.0f} a text on average{windows}; {share:.1%} of the texts are {longer}")
 
 
 def plan(config: TrainingConfig, total_steps: int) -> Note:
@@ -66,6 +120,16 @@ def memory(config: TrainingConfig, max_length: int) -> tuple[str, str]:
 def stopped_early(best: BestSoFar) -> Note:
     """Why the run ends before its last step."""
     return Note("training", f"no better {best.metric} in {best.patience} evaluations, so the run ends here")
+
+
+def _absent_classes(splits: Splits) -> list[str]:
+    told = []
+    for part in splits.parts():
+        absent = [name for name, count in class_counts(splits, part).items() if not count]
+        if absent:
+            names = ", ".join(absent[:CLASSES_SHOWN]) + (", ..." if len(absent) > CLASSES_SHOWN else "")
+            told.append(f"{counted(len(absent), 'class')} without an example in {part.name}: {names}")
+    return told
 
 
 def _odd(topic: str, *notes: str) -> list[Note]:

@@ -19,7 +19,7 @@ from mlflow.entities import Metric, Param, RunTag
 from forgeml.config.opening import hide_secrets
 from forgeml.config.schema import MlflowConfig
 from forgeml.errors import Stopped
-from forgeml.records import Evaluation, StepReport
+from forgeml.events import Evaluation, StepReport
 from forgeml.training.mlflow_store import (
     LONGEST_VALUE,
     OpenRun,
@@ -109,7 +109,7 @@ class Tracker:
         values = {f"{prefix}{evaluation.split}.{name}": value for name, value in evaluation.metrics.items()}
         self._log(lambda: _metrics(values, evaluation.step or 0))
 
-    def log_model(self, folder: Path, versions: Mapping[str, str]) -> None:
+    def log_model(self, folder: Path, versions: Mapping[str, str], pairs: bool = False) -> None:
         """The saved folder as an MLflow model that `mlflow models serve` opens, with ForgeML's own code beside it."""
         run = self._run
         if run is None:
@@ -117,7 +117,7 @@ class Tracker:
 
         def upload() -> None:
             packages = [f"{name}=={version}" for name, version in versions.items() if name not in ("python", "forgeml")]
-            self.model_id = run.upload_model(folder, [*packages, "pyarrow", "pandas"])
+            self.model_id = run.upload_model(folder, [*packages, "pyarrow", "pandas"], pairs)
 
         if problem := _attempt(upload):
             self._warn(f"the model is not in MLflow, only in {folder}: {problem}")
