@@ -83,3 +83,10 @@ def test_result_names_folder_run_and_model(capsys: pytest.CaptureFixture[str]) -
         "result         out/best_model (step 5 of 9), 1:01 in all",
         "result         out/best_model (step 5 of 9), 1:01 in all",
     ]
+
+
+def test_metric_of_one_split_alone_has_an_empty_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    """A metric that is not defined on some split is shown for the others."""
+    metrics_table({"validation": {"accuracy": 0.5, "roc_auc": 0.75}, "test": {"accuracy": 1.0}})
+    row = next(line for line in capsys.readouterr().out.splitlines() if "roc_auc" in line)
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["roc_auc", "0.7500", ""]

@@ -100,7 +100,8 @@ def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> None:
     """Print metrics on stdout, a column for each split."""
     table = Table("metric", *metrics)
     for name in dict.fromkeys(name for values in metrics.values() for name in values):
-        table.add_row(name, *(f"{values[name]:.4f}" for values in metrics.values()))
+        # What is not defined on some examples is left out there.
+        table.add_row(name, *(f"{values[name]:.4f}" if name in values else "" for values in metrics.values()))
     _stdout().print(table)
 
 
