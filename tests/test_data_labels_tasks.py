@@ -99,21 +99,21 @@ def test_task_does_not_depend_on_how_often_a_label_stands(rows: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "name", "separator"),
+    ("values", "separator"),
     [
-        (["a|b", "a", "b", "b|a"], "label", "|"),
-        (["a;b", "a", "b", "b;a"], "label", ";"),
-        (["a, b", "a", "b", "b, a"], "label", ","),
-        (["a b", "a", "b", "b a"], "label", " "),
-        (["a b", "c d"], "labels", " "),
-        (["a", "b"], "labels", " "),
-        ([["a", "b"]], "labels", None),
-        ([[0, 1]], "labels", None),
+        (["a|b", "a", "b", "b|a"], "|"),
+        (["a;b", "a", "b", "b;a"], ";"),
+        (["a, b", "a", "b", "b, a"], ","),
+        (["a b", "a", "b", "b a"], " "),
+        (["a b", "c d"], "|"),
+        (["a", "b"], "|"),
+        ([["a", "b"]], None),
+        ([[0, 1]], None),
     ],
 )
-def test_separator_of_labels_that_are_said_to_be_several(values: list[Any], name: str, separator: str | None) -> None:
+def test_separator_of_labels_that_are_said_to_be_several(values: list[Any], separator: str | None) -> None:
     """When the task is known, the first separator that joins anything is taken; lists need none."""
-    assert separator_of(_column(values), name) == separator
+    assert separator_of(_column(values)) == separator
 
 
 def _locate(row: int) -> str:

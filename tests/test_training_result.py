@@ -83,7 +83,7 @@ def test_manifest_has_its_keys(trained: Path) -> None:
     assert manifest["runtime"] == {"device": "cpu", "precision": "fp32", "threads": 1}
     assert manifest["data"].keys() == {
         *("name", "revision", "fingerprint", "rows"),
-        *("text_column", "text_pair_column", "label_column", "label_separator"),
+        *("text_column", "text_pair_column", "label_column", "label_separator", "rare_labels"),
     }
     assert set(manifest["metrics"]) == {"validation", "test"}
 

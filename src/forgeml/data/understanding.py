@@ -46,7 +46,7 @@ def understand(source: Source, config: DataConfig, setting: str, wanted: str) ->
     task = config.task or tasks.guess_task(column, columns.label in source.class_names, columns.label)
     separator = config.label_separator
     if task == "multi_label":
-        separator = separator or tasks.separator_of(column, columns.label)
+        separator = separator or tasks.separator_of(column)
     elif separator:
         what = f"{separator!r} is set, but the task is {task}, in which a text has one label"
         raise ConfigError.at("data.label_separator", what, "leave it out, or set data.task: multi_label")

@@ -41,7 +41,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     data, task = manifest["data"], manifest.get("task", "single_label")
     text = '{"text": "A text.", "text_pair": "Another."}' if data.get("text_pair_column") else '"A text."'
     return CARD.format(
-        says=SAYS[task].format(", ".join(manifest["labels"])),
+        says=SAYS.get(task, SAYS["single_label"]).format(", ".join(manifest["labels"])),
         example=f"{text}, truncation=True" + (", top_k=None" if task == "multi_label" else ""),
         model=manifest["model"]["name"],
         data=data["name"],

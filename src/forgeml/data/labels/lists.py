@@ -49,13 +49,20 @@ def find_separator(values: Sequence[str], plural: bool) -> str | None:
         names = set(chain.from_iterable(parts))
         if all(len(one) < 2 for one in parts) or len(names) >= len(whole):
             continue
-        if not names & whole and len({len(one) for one in parts}) == 1:
-            # As many parts in each value, and none of them alone: parts of one name, such as `sport|tennis`.
+        if _are_paths(parts):
             continue
         alone = len(names & whole) >= SHARE_ALONE * len(names)
         if separator in SURE_SEPARATORS or (plural and (alone or separator == ",")):
             return separator
     return None
+
+
+def _are_paths(parts: Sequence[Sequence[str]]) -> bool:
+    """Whether each value is one name of several parts, such as `sport|tennis`: as many in each, each in its place."""
+    if len({len(one) for one in parts}) != 1:
+        return False
+    places = [set(place) for place in zip(*parts, strict=True)]
+    return sum(map(len, places)) == len(set().union(*places))
 
 
 def first_separator(values: Sequence[str]) -> str:

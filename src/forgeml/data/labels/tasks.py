@@ -68,14 +68,13 @@ def guess_task(column: pa.ChunkedArray, declared: bool, name: str) -> Task:
     return "multi_label" if lists.find_separator(different.to_pylist(), plural) else "single_label"
 
 
-def separator_of(column: pa.ChunkedArray, name: str) -> str | None:
+def separator_of(column: pa.ChunkedArray) -> str | None:
     """What joins several labels in a value of a multi-label column; None if they come as lists."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return None
     different = column.cast(pa.large_string()).unique().drop_null().to_pylist()
-    plural = name.strip().casefold() in PLURAL_NAMES
-    return lists.find_separator(different, plural) or lists.first_separator(different)
+    return lists.find_separator(different, plural=True) or lists.first_separator(different)
 
 
 def kind_of(task: Task, separator: str | None, label_column: str) -> LabelKind:
