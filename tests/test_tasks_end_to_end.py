@@ -250,14 +250,11 @@ def test_command_scores_as_the_training_did(run: Run, capsys: pytest.CaptureFixt
     assert told["metrics"] == pytest.approx(run.manifest["metrics"]["test"], abs=1e-5)
 
 
-def test_mlflow_gives_the_same_answers(run: Run) -> None:
+def test_mlflow_gives_the_same_answers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The logged model, opened by MLflow alone, says what the classifier says."""
-    before = mlflow.get_tracking_uri()
-    try:
-        mlflow.set_tracking_uri(run.store)
-        logged = mlflow.pyfunc.load_model(f"models:/{run.result.model_id}")
-    finally:
-        mlflow.set_tracking_uri(before)
+    # MLflow's own setter would stay in force for all later tests of this process.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", run.store)
+    logged = mlflow.pyfunc.load_model(f"models:/{run.result.model_id}")
     table = {"text": TEXTS} | ({"text_pair": SECONDS} if run.case.pairs else {})
     answers = logged.predict(pd.DataFrame(table))
     for answer, wanted in zip(answers, run.predictions(), strict=True):
