@@ -46,7 +46,7 @@ def start_at_base_rates(model: PreTrainedModel, rates: NDArray[np.float64]) -> N
         model: whose last linear layer has an output for each class.
         rates: share of the training texts that have the class, shape (classes,).
     """
-    last = [part for part in model.modules() if isinstance(part, torch.nn.Linear)][-1]
+    last = _last_layer(model)
     if last.bias is None or last.out_features != len(rates) or last.bias.any():
         return
     inside = np.clip(rates, RAREST, 1 - RAREST)
@@ -69,11 +69,16 @@ def _carry_over(model: PreTrainedModel, known: Sequence[str], wanted: Sequence[s
         return f"its head was trained for {_listed(known)}, in this order; these classes are now {_listed(wanted)}"
     if order == sorted(order):
         return ""
-    last = [part for part in model.modules() if isinstance(part, torch.nn.Linear)][-1]
+    last = _last_layer(model)
     with torch.no_grad():
         for weights in last.parameters():
             weights.copy_(weights[order])
     return f"its head has the classes in another order, {_listed(known)}; they are put into that of the data"
+
+
+def _last_layer(model: PreTrainedModel) -> torch.nn.Linear:
+    """The layer whose outputs are the classes."""
+    return [part for part in model.modules() if isinstance(part, torch.nn.Linear)][-1]
 
 
 def _listed(names: Sequence[str]) -> str:

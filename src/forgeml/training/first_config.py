@@ -15,11 +15,10 @@ from forgeml.data.guess import complete
 from forgeml.data.source import read_source
 from forgeml.data.splits import make_splits
 from forgeml.errors import ConfigError
-from forgeml.events import Progress
 from forgeml.metrics import DEFAULT_METRIC
 from forgeml.records import Splits
 from forgeml.training import story
-from forgeml.training.materials import Tell
+from forgeml.training.materials import Tell, reporter
 
 SMALL_WIDTH = 512
 """Models of up to this width bear, and need, a higher learning rate."""
@@ -73,10 +72,7 @@ def first_config(data: DataConfig, model: str, file: str, tell: Tell = lambda ev
     Raises:
         ForgeError: the data are not there or cannot be learnt from.
     """
-
-    def report(work: str, done: int, total: int) -> None:
-        tell(Progress(work, done, total))
-
+    report = reporter(tell)
     source = read_source(data, report)
     chosen = complete(source, data)
     splits = make_splits(source, chosen, Config.model_fields["training"].default.seed, report)

@@ -105,10 +105,7 @@ def find_data(config: Config, tell: Tell) -> tuple[Source, Splits]:
     Raises:
         ForgeError: the data are not there or cannot be learnt from, or settings do not go with them.
     """
-
-    def report(work: str, done: int, total: int) -> None:
-        tell(Progress(work, done, total))
-
+    report = reporter(tell)
     source = read_source(config.data, report)
     splits = make_splits(source, config.data, config.training.seed, report)
     _check_settings(config, splits)
@@ -150,6 +147,11 @@ def encode_part(reader: Reader, splits: Splits, part: Split, tell: Tell) -> Enco
 def progress(tell: Tell, task: str, total: int) -> Callable[[int], None]:
     """A listener for the number of things done, who tells it as an event."""
     return lambda done: tell(Progress(task, done, total))
+
+
+def reporter(tell: Tell) -> Callable[[str, int, int], None]:
+    """A listener for the work, how much of it is done and how much there is, who tells it as an event."""
+    return lambda work, done, total: tell(Progress(work, done, total))
 
 
 def _warning(tell: Tell) -> Callable[[str], None]:
