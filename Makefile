@@ -5,7 +5,7 @@ PYTHON ?= python3
 # For pytest; one process a core unless you say otherwise, for instance `make test PYTEST_ARGS="-k config -x"`.
 PYTEST_ARGS ?= -n auto
 # What the tests need beside the package itself; the extras stand in pyproject.toml.
-TEST_EXTRAS ?= dev,serve
+TEST_EXTRAS ?= dev,serve,optimize
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ STARTER := $(BIN)/python quickstart/get_starter.py
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart starter test test-fast check fix docs smoke clean
+.PHONY: help setup quickstart starter test test-fast check fix docs smoke bench-predict clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -54,6 +54,9 @@ smoke: $(VENV)/.installed-dev ## build the wheel, install it on its own and use 
 	@$(STARTER)
 	bash scripts/smoke.sh $(BIN)/python
 
+bench-predict: $(VENV)/.installed-dev ## compare engines with the pipeline: DATA=folder MODELS=folder, more in ARGS
+	$(BIN)/python benchmarks/predict.py $(if $(MODELS),--models "$(MODELS)") $(if $(DATA),--data "$(DATA)") $(ARGS)
+
 clean: ## remove .venv, the starter files and all that was built
 	rm -rf $(VENV) quickstart/starter quickstart/.starter-* quickstart/best_model quickstart/last_model quickstart/mlflow.db* \
 		quickstart/mlruns \
@@ -75,7 +78,7 @@ $(VENV)/.python:
 # what is installed afterwards leaves it as it is.
 $(VENV)/.installed: $(VENV)/.python pyproject.toml constraints.txt
 	$(INSTALL) torch
-	$(INSTALL) --editable .
+	$(INSTALL) --editable ".[train]"
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -103,10 +103,9 @@ def _tokenizing(large: Path, model: str) -> dict[str, float]:
     """Texts a second of the bare tokenizers library and of ForgeML, in turn on the same texts."""
     from tokenizers import Tokenizer
 
-    from forgeml.data.texts import from_lists
     from forgeml.data.tokens.encoding import encode
     from forgeml.model.pretrained import fetch_pretrained, open_tokenizer
-    from forgeml.records import Cut
+    from forgeml.records import Cut, ListedTexts
 
     with large.open(encoding="utf-8", newline="") as source:
         rows = csv.DictReader(source)
@@ -116,7 +115,7 @@ def _tokenizing(large: Path, model: str) -> dict[str, float]:
     bare = Tokenizer.from_file(str(Path(pretrained.folder) / "tokenizer.json"))
     bare.no_padding()
     bare.enable_truncation(256)
-    taken = from_lists(texts)
+    taken = ListedTexts(texts)
     library, own = [], []
     for _ in range(SPEED_ROUNDS):
         started = time.perf_counter()

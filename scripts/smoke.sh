@@ -19,7 +19,8 @@ step "install it by itself"
 "$1" -m venv "$work/venv"
 install=("$work/venv/bin/python" -m pip --disable-pip-version-check install --quiet --constraint constraints.txt)
 "${install[@]}" torch
-"${install[@]}" "$work"/dist/*.whl
+wheel=$(echo "$work"/dist/*.whl)
+"${install[@]}" "${wheel}[optimize]"
 
 cd "$work"
 forgeml=$work/venv/bin/forgeml
@@ -42,6 +43,23 @@ import json
 (found,) = [json.loads(line) for line in open("prediction.json", encoding="utf-8")]
 assert found["label"] in {"negative", "positive"}, found
 assert abs(sum(found["scores"].values()) - 1) < 1e-3, found
+PYTHON
+
+step "predict without torch: a small installation, and the files that optimize has written"
+"$forgeml" optimize out/best_model --texts 32 --min-agreement 0 --max-drop 100
+grep -q '"name": "\(onnx\|openvino\)' out/best_model/forgeml.json || { echo "torch is the fastest here, so there is nothing to try" >&2; exit 1; }
+"$1" -m venv "$work/small"
+install=("$work/small/bin/python" -m pip --disable-pip-version-check install --quiet --constraint "$root/constraints.txt")
+"${install[@]}" "${wheel}[onnx,openvino]"
+"$work/small/bin/forgeml" predict out/best_model --json "A warm, funny film that I would see again." >small.json
+cat small.json
+"$work/small/bin/python" - <<'PYTHON'
+import importlib.util
+import json
+
+assert not any(importlib.util.find_spec(name) for name in ("torch", "transformers", "pyarrow"))
+(large,), (small,) = ([json.loads(line) for line in open(name, encoding="utf-8")] for name in ("prediction.json", "small.json"))
+assert small["label"] == large["label"], (small, large)
 PYTHON
 
 step "done"

@@ -82,6 +82,16 @@ def trained(tiny_settings: dict[str, Any], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
+def engines(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The saved folder of the shared training with the files of all engines. Not to be written to."""
+    for package in ("onnx", "onnxruntime", "openvino"):
+        pytest.importorskip(package)
+    from engines_made import with_all_engines
+
+    return with_all_engines(trained / "best_model", tmp_path_factory.mktemp("engines") / "best_model")
+
+
+@pytest.fixture(scope="session")
 def starter() -> Path:
     """Folder of the starter model and data, as `make test` has fetched it."""
     if not (STARTER / "manifest.json").is_file():

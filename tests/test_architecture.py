@@ -14,22 +14,26 @@ from conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "src" / "forgeml"
 
-FLOORS = {"cli": 4, "serving": 3, "training": 2, "inference": 2, "data": 1, "model": 1}
+FLOORS = {"cli": 4, "serving": 3, "optimizing": 3, "training": 2, "inference": 2, "data": 1, "model": 1}
 """A module may import its own room and the floors below; what is not listed is on floor 0."""
 
 HOMES = {
     "accelerate": ("training/loop.py",),
     "datasets": ("data/reading/hub.py",),
     "huggingface_hub": ("hub/",),
+    "onnx": ("optimizing/",),
+    "onnxruntime": ("inference/onnx_engine.py", "optimizing/"),
+    "openvino": ("inference/openvino_engine.py", "optimizing/"),
     "mlflow": ("training/tracking.py", "training/mlflow_store.py"),
-    "pyarrow": ("data/",),
+    "pyarrow": ("data/", "inference/files/parquet.py"),
     "pydantic": ("config/",),
     "rich": ("cli/console.py",),
     "ruamel": ("config/",),
     "safetensors": ("model/",),
     "scipy": ("metrics.py",),
     "sklearn": ("metrics.py",),
-    "transformers": ("model/",),
+    "tokenizers": ("data/tokens/",),
+    "transformers": ("model/", "optimizing/"),
     "typer": ("cli/",),
 }
 """Where a third-party package may be imported; for the type checker alone it may be imported anywhere."""

@@ -38,6 +38,38 @@ def test_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert "64 examples/s" in said
 
 
+def test_rows_of_a_file_show_speed_and_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What an earlier run had done counts for neither; without a size there is no time left."""
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0.0)
+    times = iter(range(0, 1000, 10))
+    monkeypatch.setattr(console.time, "monotonic", lambda: float(next(times)))
+    with Watcher() as tell:
+        tell(Progress("score", 1000, 4000, rows=500))
+        tell(Progress("score", 2000, 4000, rows=5500))
+        tell(Progress("pipe", 0, 0, rows=0))
+        tell(Progress("pipe", 3000, 0, rows=3000))
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].split() == ["score", "500", "rows"]
+    assert said[1].startswith("score          5,500 rows  ")
+    assert " rows/s  " in said[1]
+    assert said[1].endswith(" left")
+    assert "rows/s" in said[3]
+    assert "left" not in said[3]
+
+
+def test_terminal_shows_rows_where_there_is_no_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How much comes through a pipe is not known, and the rows are told all the same."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "140")
+    with Watcher() as tell:
+        tell(Progress("score", 12_345, 0, rows=12_345))
+    assert "12,345 rows" in capsys.readouterr().err
+
+
 def test_texts_in_notes_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     """Square brackets, as in slices and labels, come out as they went in."""
     with Watcher() as tell:

@@ -9,7 +9,7 @@ import pytest
 
 from command import run
 from forgeml.cli.console import Watcher
-from forgeml.cli.streams import ReaderGone, Results, Story
+from forgeml.cli.streams import ReaderGone, Results, Story, write_bytes
 from forgeml.errors import MachineError
 from forgeml.events import Note
 
@@ -38,6 +38,19 @@ def test_results_nobody_reads_end_the_printing() -> None:
         with pytest.raises(ReaderGone):
             print("x", file=stream, flush=True)
         print("y", file=stream, flush=True)
+
+
+def test_bytes_nobody_reads_end_the_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no text goes the same way: a reader that has gone, or a full disk."""
+    with os.fdopen(_broken_pipe(), "wb") as pipe:
+        monkeypatch.setattr(sys, "stdout", Results(pipe, encoding="utf-8"))
+        with pytest.raises(ReaderGone):
+            write_bytes(b"x" * 100_000)
+        write_bytes(b"y")
+    with open("/dev/full", "wb") as full:
+        monkeypatch.setattr(sys, "stdout", Results(full, encoding="utf-8"))
+        with pytest.raises(MachineError, match="standard output: cannot be written: No space left"):
+            write_bytes(b"x")
 
 
 def test_results_that_find_no_space_are_an_error() -> None:

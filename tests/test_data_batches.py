@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from forgeml.data.batches import SCORING_BATCH, collate, plan_scoring, plan_training, scoring_batches
@@ -83,7 +82,7 @@ def test_collate_pads_on_the_right() -> None:
     batch = collate(_encoded(np.array([2, 4, 1])), np.array([2, 1, 0]))
     assert batch.input_ids.tolist() == [[106, 9, 9, 9], [102, 103, 104, 105], [100, 101, 9, 9]]
     assert batch.attention_mask.tolist() == [[1, 0, 0, 0], [1, 1, 1, 1], [1, 1, 0, 0]]
-    assert batch.input_ids.dtype == batch.attention_mask.dtype == torch.int64
+    assert batch.input_ids.dtype == batch.attention_mask.dtype == np.int64
     assert batch.indexes.tolist() == [2, 1, 0]
 
 
@@ -112,12 +111,12 @@ def test_collate_keeps_the_pieces_of_a_text_together() -> None:
 
 
 def test_collate_pads_token_types_with_zero() -> None:
-    """Token types stand where their ids stand; without any there is no tensor of them."""
+    """Token types stand where their ids stand; without any there is no array of them."""
     plain = _encoded(np.array([2, 3]))
     typed = EncodedTexts(plain.ids, plain.offsets, 9, 0, types=np.array([0, 1, 0, 1, 2], np.uint8))
     types = collate(typed, np.array([1, 0])).token_type_ids
     assert types is not None
-    assert (types.tolist(), types.dtype) == ([[0, 1, 2], [0, 1, 0]], torch.int64)
+    assert (types.tolist(), types.dtype) == ([[0, 1, 2], [0, 1, 0]], np.int64)
     assert collate(plain, np.array([1, 0])).token_type_ids is None
 
 
@@ -149,4 +148,4 @@ def test_scoring_batches_hold_the_texts_of_the_plan() -> None:
     for batch in scoring_batches(encoded, 16):
         for ids, mask, index in zip(batch.input_ids, batch.attention_mask, batch.indexes, strict=True):
             expected = encoded.ids[encoded.offsets[index] : encoded.offsets[index + 1]]
-            assert ids[mask.bool()].tolist() == expected.tolist()
+            assert ids[mask.astype(bool)].tolist() == expected.tolist()

@@ -9,16 +9,8 @@ import pyarrow as pa
 import pytest
 
 from forgeml.config.schema import DataConfig
-from forgeml.data.columns import (
-    LABEL_NAMES,
-    PAIR_NAMES,
-    TEXT_NAMES,
-    Columns,
-    check_columns,
-    choose_columns,
-    place_of,
-    usual_names,
-)
+from forgeml.data.columns import Columns, check_columns, choose_columns, place_of
+from forgeml.data.names import LABEL_NAMES, PAIR_NAMES, TEXT_NAMES
 from forgeml.data.reading.json_rows import UNUSABLE
 from forgeml.errors import DataError
 from forgeml.records import Source
@@ -202,9 +194,3 @@ def test_columns_without_usable_values_are_refused() -> None:
 def test_place_of_a_split(files: dict[str, list[str]], place: str) -> None:
     """Files by name, the hub by data set and split."""
     assert place_of(_source("text", files=files), "train") == place
-
-
-def test_usual_names_are_those_of_the_first_tier_that_has_any() -> None:
-    """All of that tier come back, in the order of the table."""
-    assert usual_names(["title", "review", "Comment"], TEXT_NAMES) == ["review", "Comment"]
-    assert usual_names(["a", "b"], TEXT_NAMES) == []

@@ -10,14 +10,14 @@ import pytest
 
 from forgeml.data.duplicates import CHARACTERS_SHOWN, check_leaks, find_duplicates, samples, unseen
 from forgeml.data.hashes import hash_texts
-from forgeml.data.texts import from_lists
 from forgeml.errors import DataError
 from forgeml.records import Duplicates, Split
+from tiny import listed
 
 
 def _split(name: str, texts: Sequence[str], labels: Any = None, pairs: Sequence[str] | None = None) -> Split:
     found = np.zeros(len(texts), np.int64) if labels is None else np.asarray(labels)
-    return Split(name, from_lists(texts, pairs), found)
+    return Split(name, listed(texts, pairs), found)
 
 
 def _found(*parts: Split) -> Duplicates:

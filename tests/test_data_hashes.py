@@ -19,8 +19,8 @@ from forgeml.data.hashes import (
     hash_texts,
     normalize,
 )
-from forgeml.data.texts import from_lists
-from forgeml.records import Split, Texts
+from forgeml.records import ColumnTexts, Split
+from tiny import listed
 
 WORDS = [f"Text {number}" for number in range(20)]
 
@@ -71,17 +71,17 @@ def test_both_texts_of_a_pair_count() -> None:
 def test_hashes_are_those_of_the_texts() -> None:
     """One for each text, in order, and the progress is told."""
     told: list[int] = []
-    texts = from_lists(WORDS * 100, WORDS[::-1] * 100)
+    texts = listed(WORDS * 100, WORDS[::-1] * 100)
     found = hash_texts(texts, "print", told.append)
     assert found.tolist() == [hash_text(*pair) for pair in zip(WORDS * 100, WORDS[::-1] * 100, strict=True)]
     assert found.dtype == np.uint64
     assert told == [1000, 2000]
-    assert hash_texts(from_lists([]), "none").tolist() == []
+    assert hash_texts(listed([]), "none").tolist() == []
 
 
 def test_hashes_of_many_texts_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are worked out once for each fingerprint; a damaged file is passed over, and few texts are not kept."""
-    texts = from_lists(WORDS)
+    texts = listed(WORDS)
     wanted = [hash_text(word) for word in WORDS]
     assert hash_texts(texts, "few").tolist() == wanted
     assert not list(tmp_path.rglob(FILE))
@@ -101,9 +101,9 @@ def test_hashes_of_many_texts_are_kept(tmp_path: Path, monkeypatch: pytest.Monke
         assert file.exists()
 
 
-def _chunked(words: list[str], chunk: int, kind: pa.DataType | None = None) -> Texts:
+def _chunked(words: list[str], chunk: int, kind: pa.DataType | None = None) -> ColumnTexts:
     parts = [pa.array(words[start : start + chunk], kind) for start in range(0, len(words), chunk)]
-    return Texts((pa.chunked_array(parts),), None, np.arange(len(words)))
+    return ColumnTexts((pa.chunked_array(parts),), None, np.arange(len(words)))
 
 
 def test_fingerprint_does_not_show_how_arrow_keeps_the_texts() -> None:
@@ -112,32 +112,32 @@ def test_fingerprint_does_not_show_how_arrow_keeps_the_texts() -> None:
     prints = {fingerprint_texts(_chunked(words, chunk)) for chunk in (1, 7, 1000, 5000)}
     prints |= {fingerprint_texts(_chunked(words, 7, kind)) for kind in (pa.string(), pa.large_string())}
     told: list[int] = []
-    prints.add(fingerprint_texts(from_lists(words), told.append))
+    prints.add(fingerprint_texts(listed(words), told.append))
     assert told == [1000, 2000, 2020]
     more = _chunked(["unused", *words], 9)
-    prints.add(fingerprint_texts(Texts(more.columns, None, more.rows[1:])))
+    prints.add(fingerprint_texts(ColumnTexts(more.columns, None, more.rows[1:])))
     assert len(prints) == 1
 
 
 def test_fingerprint_is_of_the_exact_texts() -> None:
     """Any change of a text, of the order, of where one ends, and of what is a pair gives another."""
     variants = [
-        from_lists(["ab", "c"]),
-        from_lists(["a", "bc"]),
-        from_lists(["ab", "C"]),
-        from_lists(["ab", "c "]),
-        from_lists(["c", "ab"]),
-        from_lists(["ab"]),
-        from_lists(["ab", "c", ""]),
-        from_lists(["ab"], ["c"]),
-        from_lists(["ab", "c"], ["", ""]),
+        listed(["ab", "c"]),
+        listed(["a", "bc"]),
+        listed(["ab", "C"]),
+        listed(["ab", "c "]),
+        listed(["c", "ab"]),
+        listed(["ab"]),
+        listed(["ab", "c", ""]),
+        listed(["ab"], ["c"]),
+        listed(["ab", "c"], ["", ""]),
     ]
     assert len({fingerprint_texts(texts) for texts in variants}) == len(variants)
 
 
 def test_fingerprint_of_labels() -> None:
     """Labels of any kind, and not the order of bytes of the machine."""
-    texts = from_lists(["a", "b"])
+    texts = listed(["a", "b"])
     kinds = [np.array([0, 1]), np.array([1, 0]), np.array([[0, 1], [1, 0]], np.uint8), np.array([0.5, 1], np.float32)]
     prints = [fingerprint_labels(Split("train", texts, labels)) for labels in kinds]
     assert len(set(prints)) == len(kinds)

@@ -111,15 +111,3 @@ def test_header_that_cannot_be_meant_is_refused(header: str, delimiter: str) -> 
     assert problem.where == "data.csv:1"
     assert found in problem.what
     assert fix in problem.fix
-
-
-def test_table_has_strings_only() -> None:
-    """Nothing is taken for a number or for missing."""
-    table = delimited.as_table([["007", "NA"], ["1e5", "null"], ["", "True"]], ["text", "label"])
-    assert table.to_pydict() == {"text": ["007", "1e5", ""], "label": ["NA", "null", "True"]}
-
-
-def test_table_without_rows_keeps_its_columns() -> None:
-    """A header alone gives an empty table."""
-    table = delimited.as_table([], ["text", "label"])
-    assert (len(table), table.column_names) == (0, ["text", "label"])

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from forgeml.data.shares import select, set_aside
-from forgeml.data.texts import from_lists, read
+from forgeml.data.texts import read
 from forgeml.errors import DataError
 from forgeml.records import Split, Task
+from tiny import listed
 
 
 def _train(labels: Any, left_out: Mapping[str, int] | None = None) -> Split:
     found = np.asarray(labels)
-    return Split("train", from_lists([f"text {row}" for row in range(len(found))]), found, left_out or {})
+    return Split("train", listed([f"text {row}" for row in range(len(found))]), found, left_out or {})
 
 
 def test_parts_are_disjoint_and_complete() -> None:

@@ -14,12 +14,11 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from forgeml.data import cache, texts
-from forgeml.data.texts import from_lists
 from forgeml.data.tokens import encoding as tokens
 from forgeml.data.tokens.encoding import encode, encode_kept
 from forgeml.errors import ConfigError
-from forgeml.records import Cut, EncodedTexts, Texts
-from tiny import NEUTRAL
+from forgeml.records import ColumnTexts, Cut, EncodedTexts
+from tiny import NEUTRAL, listed
 from tokenizers_made import MAKERS, made_texts
 
 TEXTS = ["A good film.", "", "naïve 👩\u200d👩\u200d👧 שלום", "bad " * 50, "two\nlines", "x", "\0", "good " * 9, "dull"]
@@ -73,7 +72,7 @@ def test_ids_are_those_of_the_library(
 ) -> None:
     """Ids, token types and the count of texts that are cut are those of the library's own call."""
     monkeypatch.setattr(tokenizer, "truncation_side", side)
-    encoded = encode(tokenizer, from_lists(FIRST, second), Cut(max_length))
+    encoded = encode(tokenizer, listed(FIRST, second), Cut(max_length))
     settings: dict[str, Any] = {"truncation": True, "max_length": max_length, "return_token_type_ids": True}
     expected = tokenizer(FIRST, second, **settings)
     # The one difference: a text without any token is padding.
@@ -93,8 +92,8 @@ def test_ids_are_those_of_the_library(
 
 
 FORMS = {
-    "list": from_lists(TEXTS),
-    "rows": Texts(
+    "list": listed(TEXTS),
+    "rows": ColumnTexts(
         (pa.chunked_array([["before", *TEXTS[:4]], ["out"], TEXTS[4:]], pa.string()),),
         None,
         np.array([1, 2, 3, 4, 6, 7, 8, 9, 10]),
@@ -116,14 +115,14 @@ def test_texts_do_not_depend_on_their_neighbours(
     assert _pieces(encoded) == [bert(text, truncation=True, max_length=12)["input_ids"] for text in TEXTS]
     assert encoded.lengths.tolist() == list(map(len, _pieces(encoded)))
     assert encoded.pad_id == bert.pad_token_id
-    double = encode(bert, Texts(FORMS[form].columns, FORMS[form].columns[0], FORMS[form].rows), Cut(12))
+    double = encode(bert, ColumnTexts(FORMS[form].columns, FORMS[form].columns[0], FORMS[form].rows), Cut(12))
     assert _pieces(double) == bert(TEXTS, TEXTS, truncation=True, max_length=12)["input_ids"]
 
 
 def test_texts_that_are_cut_are_counted(bert: PreTrainedTokenizerBase) -> None:
     """A text is counted when tokens are lost, and not when it fits exactly."""
     exact = "good " * 10
-    encoded = encode(bert, from_lists([exact, exact + "film", "film", exact * 9]), Cut(12))
+    encoded = encode(bert, listed([exact, exact + "film", "film", exact * 9]), Cut(12))
     assert encoded.truncated == 2
     assert encoded.lengths.tolist() == [12, 12, 3, 12]
 
@@ -132,7 +131,7 @@ def test_windows_cover_the_text(bert: PreTrainedTokenizerBase) -> None:
     """Each window has its special tokens and shares a quarter with the next one, and the last one is full."""
     text = " ".join(NEUTRAL.split()[:22])
     ids = bert(text, add_special_tokens=False)["input_ids"]
-    encoded = encode(bert, from_lists([text, "film", ""]), Cut(10, "windows"))
+    encoded = encode(bert, listed([text, "film", ""]), Cut(10, "windows"))
     around = [bert.cls_token_id, bert.sep_token_id]
     starts = [0, 6, 12, 14]
     expected = [[around[0], *ids[start : start + 8], around[1]] for start in starts]
@@ -145,13 +144,13 @@ def test_windows_cover_the_text(bert: PreTrainedTokenizerBase) -> None:
 @pytest.mark.parametrize("long_texts", ["truncate", "head_tail", "windows"])
 def test_text_without_tokens_is_a_piece(long_texts: str, tokenizer: PreTrainedTokenizerBase) -> None:
     """No piece is without a token, so that every text has logits."""
-    for made in (from_lists(["", "film"]), from_lists(["", "film"], ["", ""])):
+    for made in (listed(["", "film"]), listed(["", "film"], ["", ""])):
         assert min(map(len, _pieces(encode(tokenizer, made, Cut(8, long_texts))))) > 0
 
 
 def test_no_texts_are_no_tokens(tokenizer: PreTrainedTokenizerBase, place: Path) -> None:
     """Nothing in, nothing out."""
-    for nothing in (from_lists([]), from_lists([], [])):
+    for nothing in (listed([]), listed([], [])):
         for encoded in (encode(tokenizer, nothing, Cut(12)), encode_kept(tokenizer, nothing, Cut(12), "")):
             found = (len(encoded), encoded.ids.tolist(), encoded.offsets.tolist(), encoded.truncated)
             assert found == (0, [], [0], 0)
@@ -159,27 +158,27 @@ def test_no_texts_are_no_tokens(tokenizer: PreTrainedTokenizerBase, place: Path)
 
 def test_room_for_special_tokens_alone_is_refused(bert: PreTrainedTokenizerBase) -> None:
     """A length that holds no token of the texts is an error that names the shortest one."""
-    assert encode(bert, from_lists(["film"], ["film"]), Cut(5)).truncated == 0
+    assert encode(bert, listed(["film"], ["film"]), Cut(5)).truncated == 0
     with pytest.raises(ConfigError, match=r"4 tokens, of which 3 are special ones\n.*to 5 or more"):
-        encode(bert, from_lists(["film"], ["film"]), Cut(4))
+        encode(bert, listed(["film"], ["film"]), Cut(4))
 
 
 def test_progress_is_told_up_to_the_end(bert: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of texts done rises to all of them."""
     monkeypatch.setattr(texts, "TEXTS_AT_ONCE", 4)
     told: list[int] = []
-    encode(bert, from_lists(TEXTS), Cut(12), told.append)
+    encode(bert, listed(TEXTS), Cut(12), told.append)
     assert told == [4, 8, 9]
 
 
 def test_threads_may_share_a_tokenizer(bert: PreTrainedTokenizerBase) -> None:
     """Threads that encode at once get what they would alone, and how the tokenizer pads by itself stays as it was."""
     bert.backend_tokenizer.enable_padding(length=20)
-    expected = encode(bert, from_lists(FIRST), Cut(12))
+    expected = encode(bert, listed(FIRST), Cut(12))
     before = bert.backend_tokenizer.padding
 
     def work(number: int) -> bool:
-        return _same(encode(bert, from_lists(FIRST), Cut(12)), expected)
+        return _same(encode(bert, listed(FIRST), Cut(12)), expected)
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(40)))
@@ -197,11 +196,11 @@ def test_kept_tokens_are_those_of_encode(
     second: list[str] | None, cut: Cut, tokenizer: PreTrainedTokenizerBase, place: Path
 ) -> None:
     """Written and read back they are the same, and the second time nothing is tokenized and all is done at once."""
-    made = from_lists(FIRST, second)
+    made = listed(FIRST, second)
     told: list[int] = []
     first = encode_kept(tokenizer, made, cut, "f", told.append)
     assert told == [200]
-    unreadable = Texts((pa.chunked_array([[1]]),), made.pair_column, made.rows)
+    unreadable = ColumnTexts((pa.chunked_array([[1]]),), made.pair_column, made.rows)
     again = encode_kept(tokenizer, unreadable, cut, "f", told.append)
     assert told == [200, 200]
     assert _same(first, encode(tokenizer, made, cut))
@@ -215,9 +214,9 @@ def test_entries_are_told_apart(bert: PreTrainedTokenizerBase, tiny_model: Path,
     other.add_tokens(["newword"])
     left: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(tiny_model)
     left.truncation_side = "left"
-    made, pairs = from_lists(FIRST), from_lists(FIRST, SECOND)
+    made, pairs = listed(FIRST), listed(FIRST, SECOND)
     usual = (bert, made, Cut(12), "f")
-    changes: list[tuple[PreTrainedTokenizerBase, Texts, Cut, str]] = [
+    changes: list[tuple[PreTrainedTokenizerBase, ColumnTexts, Cut, str]] = [
         usual,
         (bert, made, Cut(12), "g"),
         (bert, made, Cut(13), "f"),
@@ -253,7 +252,7 @@ DAMAGE = dict(_damage())
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_entry_is_built_again(damage: str, bert: PreTrainedTokenizerBase, place: Path) -> None:
     """Whatever is absent from an entry or too short, the answer is right and the entry is whole afterwards."""
-    made, cut = from_lists(FIRST, SECOND), Cut(12, "windows")
+    made, cut = listed(FIRST, SECOND), Cut(12, "windows")
     expected = encode(bert, made, cut)
     encode_kept(bert, made, cut, "f")
     (entry,) = place.iterdir()
@@ -261,16 +260,16 @@ def test_damaged_entry_is_built_again(damage: str, bert: PreTrainedTokenizerBase
     told: list[int] = []
     assert _same(encode_kept(bert, made, cut, "f", told.append), expected)
     assert told == [200]
-    assert _same(encode_kept(bert, Texts((pa.chunked_array([[1]]),), made.pair_column, made.rows), cut, "f"), expected)
+    assert _same(
+        encode_kept(bert, ColumnTexts((pa.chunked_array([[1]]),), made.pair_column, made.rows), cut, "f"), expected
+    )
 
 
 def test_without_a_cache_texts_are_encoded(bert: PreTrainedTokenizerBase, place: Path) -> None:
     """Where nothing can be written the answer is that of `encode`."""
     place.parent.write_text("a file in the way")
     told: list[int] = []
-    assert _same(
-        encode_kept(bert, from_lists(FIRST), Cut(12), "f", told.append), encode(bert, from_lists(FIRST), Cut(12))
-    )
+    assert _same(encode_kept(bert, listed(FIRST), Cut(12), "f", told.append), encode(bert, listed(FIRST), Cut(12)))
     assert told == [200]
 
 
@@ -283,6 +282,6 @@ def test_stop_leaves_no_half_entry(bert: PreTrainedTokenizerBase, place: Path, m
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        encode_kept(bert, from_lists(FIRST), Cut(12), "f", stop)
+        encode_kept(bert, listed(FIRST), Cut(12), "f", stop)
     assert list(place.iterdir()) == []
-    assert len(encode_kept(bert, from_lists(FIRST), Cut(12), "f")) == 200
+    assert len(encode_kept(bert, listed(FIRST), Cut(12), "f")) == 200

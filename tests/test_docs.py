@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,9 @@ def test_shell_blocks_run(text: str, project: Path) -> None:
         if words.startswith("make "):
             target = words.split()[1]
             assert re.search(rf"^{target}:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE), line
+        elif words.startswith("pip install"):
+            extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+            assert set(re.findall(r"forgeml\[(\w+)\]", words)) <= extras.keys(), line
         elif words and not words.startswith(". "):
             shell = (
                 words.replace("forgeml ", f"{sys.executable} -m forgeml ", 1) if words.startswith("forgeml ") else words

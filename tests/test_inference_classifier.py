@@ -17,11 +17,11 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from forgeml.data.texts import from_lists
 from forgeml.errors import MachineError, ModelError
 from forgeml.inference import classifier as module
 from forgeml.inference.classifier import Classifier
-from forgeml.records import Cut, Texts
+from forgeml.records import ColumnTexts, Cut
+from tiny import listed
 
 TEXTS = ["A lovely film.", "Boring and bad.", "A good " * 30 + "end", "The river.", "wonderful", "awful " * 90]
 ODD_TEXTS = {
@@ -69,30 +69,30 @@ def test_what_was_learnt_is_known(classifier: Classifier) -> None:
 def test_no_texts_give_no_predictions(classifier: Classifier) -> None:
     """An empty list is answered with an empty list."""
     assert classifier.predict([]) == []
-    assert classifier.logits(from_lists([])).shape == (0, 2)
+    assert classifier.logits(listed([])).shape == (0, 2)
 
 
 @pytest.mark.parametrize("kind", ODD_TEXTS)
 def test_odd_text_is_answered(classifier: Classifier, kind: str) -> None:
     """Any text gets finite scores, and its neighbours the same ones as without it."""
-    alone = classifier.logits(from_lists(TEXTS[:2]))
-    together = classifier.logits(from_lists([TEXTS[0], ODD_TEXTS[kind], TEXTS[1]]))
+    alone = classifier.logits(listed(TEXTS[:2]))
+    together = classifier.logits(listed([TEXTS[0], ODD_TEXTS[kind], TEXTS[1]]))
     assert np.isfinite(together).all()
     np.testing.assert_allclose(together[[0, 2]], alone, rtol=0, atol=1e-5)
 
 
 def test_batch_mates_make_no_difference(classifier: Classifier) -> None:
     """A text gets the same scores alone, in a small batch and in a large one."""
-    alone = np.concatenate([classifier.logits(from_lists([text])) for text in TEXTS])
-    np.testing.assert_allclose(classifier.logits(from_lists(TEXTS)), alone, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(classifier.logits(from_lists(TEXTS * 20))[: len(TEXTS)], alone, rtol=0, atol=1e-5)
+    alone = np.concatenate([classifier.logits(listed([text])) for text in TEXTS])
+    np.testing.assert_allclose(classifier.logits(listed(TEXTS)), alone, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(classifier.logits(listed(TEXTS * 20))[: len(TEXTS)], alone, rtol=0, atol=1e-5)
 
 
 def test_text_is_cut_where_training_cut(classifier: Classifier) -> None:
     """What lies beyond the longest text does not count."""
     assert classifier.cut == Cut(64)
     long = "good " * 62
-    cut, whole = (classifier.logits(from_lists([text])) for text in (long, long + "bad " * 99))
+    cut, whole = (classifier.logits(listed([text])) for text in (long, long + "bad " * 99))
     np.testing.assert_allclose(cut, whole, rtol=0, atol=1e-6)
 
 
@@ -123,16 +123,16 @@ def test_other_sequences_are_taken(classifier: Classifier) -> None:
     expected = classifier.predict(TEXTS)
     for texts in (tuple(TEXTS), np.array(TEXTS)):
         assert classifier.predict(texts) == expected
-    column = Texts((pa.chunked_array([TEXTS[:2], TEXTS[2:]]),), None, np.arange(len(TEXTS)))
-    assert np.array_equal(classifier.logits(column), classifier.logits(from_lists(TEXTS)))
+    column = ColumnTexts((pa.chunked_array([TEXTS[:2], TEXTS[2:]]),), None, np.arange(len(TEXTS)))
+    assert np.array_equal(classifier.logits(column), classifier.logits(listed(TEXTS)))
 
 
 def test_threads_may_share_a_classifier(trained: Path) -> None:
     """Eight threads that start at once with a fresh classifier get the numbers that one alone gets."""
-    expected = Classifier.from_pretrained(trained / "best_model", "cpu").logits(from_lists(TEXTS))
+    expected = Classifier.from_pretrained(trained / "best_model", "cpu").logits(listed(TEXTS))
     classifier = Classifier.from_pretrained(trained / "best_model", "cpu")
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda turn: classifier.logits(from_lists(TEXTS)), range(64)))
+        answers = list(pool.map(lambda turn: classifier.logits(listed(TEXTS)), range(64)))
     for answer in answers:
         np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-6)
 
@@ -140,9 +140,9 @@ def test_threads_may_share_a_classifier(trained: Path) -> None:
 def test_saving_while_predicting(trained: Path, tmp_path: Path) -> None:
     """A copy can be written while other threads predict."""
     classifier = Classifier.from_pretrained(trained / "best_model", "cpu")
-    expected = classifier.logits(from_lists(TEXTS))
+    expected = classifier.logits(listed(TEXTS))
     with ThreadPoolExecutor(3) as pool:
-        work = [pool.submit(classifier.logits, from_lists(TEXTS)) for _ in range(40)]
+        work = [pool.submit(classifier.logits, listed(TEXTS)) for _ in range(40)]
         classifier.save_pretrained(tmp_path / "copy")
         for answer in work:
             np.testing.assert_allclose(answer.result(), expected, rtol=0, atol=1e-6)
@@ -152,7 +152,7 @@ def test_copy_answers_the_same(classifier: Classifier, tmp_path: Path) -> None:
     """A saved copy is whole: same files, same manifest, same numbers."""
     classifier.save_pretrained(tmp_path / "copy")
     copy = Classifier.from_pretrained(tmp_path / "copy", "cpu")
-    assert np.array_equal(copy.logits(from_lists(TEXTS)), classifier.logits(from_lists(TEXTS)))
+    assert np.array_equal(copy.logits(listed(TEXTS)), classifier.logits(listed(TEXTS)))
     assert {**copy.manifest, "files": 0} == {**classifier.manifest, "files": 0}
     assert os.listdir(tmp_path) == ["copy"]
 
@@ -160,14 +160,14 @@ def test_copy_answers_the_same(classifier: Classifier, tmp_path: Path) -> None:
 def test_copy_onto_itself_and_over_another(saved: Path, tmp_path: Path) -> None:
     """A classifier may be saved where it came from, and over another saved model, and still answers."""
     classifier = Classifier.from_pretrained(saved, "cpu")
-    expected = classifier.logits(from_lists(TEXTS))
+    expected = classifier.logits(listed(TEXTS))
     shutil.copytree(saved, tmp_path / "other")
     (tmp_path / "other" / "old.txt").write_text("old")
     for place in (saved, tmp_path / "other"):
         classifier.save_pretrained(place)
-        assert np.array_equal(Classifier.from_pretrained(place, "cpu").logits(from_lists(TEXTS)), expected)
+        assert np.array_equal(Classifier.from_pretrained(place, "cpu").logits(listed(TEXTS)), expected)
         assert "old.txt" not in os.listdir(place)
-    assert np.array_equal(classifier.logits(from_lists(TEXTS)), expected)
+    assert np.array_equal(classifier.logits(listed(TEXTS)), expected)
     assert sorted(os.listdir(tmp_path)) == ["other", "saved"]
 
 
@@ -210,7 +210,7 @@ def test_memory_that_runs_out_is_told(
     def refuse(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(module, "predict_logits", refuse)
+    monkeypatch.setattr(module, "collect", refuse)
     words = "not enough memory on cpu for a batch of 6 texts of up to 64 tokens"
     with pytest.raises(MachineError, match=words) as caught:
         classifier.predict(TEXTS)
@@ -264,7 +264,7 @@ def test_several_labels_are_those_that_reach_their_threshold(saved: Path) -> Non
     """Each class has a probability of its own; those from their threshold on are said, the most probable first."""
     classifier = with_outputs(saved, ["a", "b", "c"], "multi_label_classification")
     assert (classifier.task, classifier.thresholds.tolist()) == ("multi_label", [0.5, 0.5, 0.5])
-    logits = classifier.logits(from_lists(TEXTS))
+    logits = classifier.logits(listed(TEXTS))
     for row, answer in zip(1 / (1 + np.exp(-logits.astype(float))), classifier.predict(TEXTS), strict=True):
         assert list(answer.scores.values()) == pytest.approx(row.tolist())
         wanted = [name for name in ("a", "b", "c") if answer.scores[name] >= 0.5]
@@ -282,7 +282,7 @@ def test_one_output_is_a_number(saved: Path, problem_type: str | None) -> None:
     classifier = with_outputs(saved, ["stars"], problem_type)
     assert classifier.task == "regression"
     answers = classifier.predict(TEXTS)
-    assert [answer.value for answer in answers] == classifier.logits(from_lists(TEXTS))[:, 0].astype(float).tolist()
+    assert [answer.value for answer in answers] == classifier.logits(listed(TEXTS))[:, 0].astype(float).tolist()
     assert [answer.as_dict() for answer in answers] == [{"value": answer.value} for answer in answers]
 
 
@@ -305,12 +305,12 @@ def test_pairs_are_read_together(saved: Path) -> None:
 
 def test_folder_of_plain_transformers_opens(saved: Path) -> None:
     """A classifier without `forgeml.json` answers too, with the length that its tokenizer states."""
-    expected = Classifier.from_pretrained(saved, "cpu").logits(from_lists(TEXTS))
+    expected = Classifier.from_pretrained(saved, "cpu").logits(listed(TEXTS))
     (saved / "forgeml.json").unlink()
     classifier = Classifier.from_pretrained(str(saved), "cpu")
     assert classifier.manifest == {}
     assert classifier.cut == Cut(64)
-    assert np.array_equal(classifier.logits(from_lists(TEXTS)), expected)
+    assert np.array_equal(classifier.logits(listed(TEXTS)), expected)
 
 
 @pytest.mark.slow

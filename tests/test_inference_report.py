@@ -13,7 +13,7 @@ from forgeml.data.source import read_source
 from forgeml.data.splits import labelled_split
 from forgeml.inference.classifier import Classifier
 from forgeml.inference.report import evaluate
-from forgeml.records import Split, Texts
+from forgeml.records import ColumnTexts, Split
 
 TEXTS = ["A lovely film.", "Boring and bad.", "A wonderful evening.", "An awful train."]
 
@@ -26,7 +26,7 @@ def classifier(trained: Path) -> Classifier:
 
 def split(labels: list[int]) -> Split:
     """The texts under these labels, in two chunks as they come from files."""
-    texts = Texts((pa.chunked_array([TEXTS[:1], TEXTS[1:]]),), None, np.arange(len(labels)))
+    texts = ColumnTexts((pa.chunked_array([TEXTS[:1], TEXTS[1:]]),), None, np.arange(len(labels)))
     return Split("test", texts, np.array(labels))
 
 

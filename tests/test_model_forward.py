@@ -12,11 +12,11 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from forgeml.data.batches import collate, scoring_batches
-from forgeml.data.texts import from_lists
 from forgeml.data.tokens.encoding import encode
-from forgeml.model.forward import batch_logits, predict_logits, sigmoid, softmax
+from forgeml.model.forward import batch_logits, predict_logits
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
 from forgeml.records import Batch, Cut, EncodedTexts
+from tiny import listed
 
 WORDS = ["good", "film", "the", "bad", "awful", "river", "zzz"]
 TEXTS = [" ".join(WORDS[start:] * times) for start, times in enumerate((1, 5, 2, 3, 30, 1, 20))]
@@ -44,7 +44,7 @@ def tokenizer(tiny_model: Path) -> PreTrainedTokenizerBase:
 @pytest.fixture(scope="module")
 def encoded(tokenizer: PreTrainedTokenizerBase) -> EncodedTexts:
     """Texts of very different lengths."""
-    return encode(tokenizer, from_lists(TEXTS), Cut(64))
+    return encode(tokenizer, listed(TEXTS), Cut(64))
 
 
 def batches(encoded: EncodedTexts, *groups: list[int]) -> Iterator[Batch]:
@@ -107,14 +107,14 @@ def test_pairs_have_the_logits_of_the_library(model: torch.nn.Module, tokenizer:
         inputs = tokenizer(TEXTS, pairs, truncation=True, max_length=32, padding=True, return_tensors="pt")
         expected = model(**inputs).logits.numpy()
         without = model(inputs["input_ids"], inputs["attention_mask"]).logits.numpy()
-    encoded = encode(tokenizer, from_lists(TEXTS, pairs), Cut(32))
+    encoded = encode(tokenizer, listed(TEXTS, pairs), Cut(32))
     np.testing.assert_allclose(predict_logits(model, scoring_batches(encoded, 3), "cpu"), expected, rtol=0, atol=1e-5)
     assert np.abs(expected - without).max() > 1e-3
 
 
 def test_windows_are_averaged(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
     """A text's logits are the mean over its windows, each scored as a text of its own, in whatever batch."""
-    encoded = encode(tokenizer, from_lists(TEXTS), Cut(12, "windows"))
+    encoded = encode(tokenizer, listed(TEXTS), Cut(12, "windows"))
     assert encoded.bounds is not None
     pieces = EncodedTexts(encoded.ids, encoded.offsets, encoded.pad_id, 0)
     alone = predict_logits(model, batches(pieces, *([index] for index in range(len(pieces)))), "cpu")
@@ -126,29 +126,8 @@ def test_windows_are_averaged(model: torch.nn.Module, tokenizer: PreTrainedToken
 
 def test_mean_over_windows_passes_gradients(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
     """Training through several windows of a text reaches the weights."""
-    encoded = encode(tokenizer, from_lists(TEXTS), Cut(12, "windows"))
+    encoded = encode(tokenizer, listed(TEXTS), Cut(12, "windows"))
     batch_logits(model, collate(encoded, np.array([4, 0])), "cpu").sum().backward()
     gradients = [weight.grad for weight in model.parameters()]
     model.zero_grad(set_to_none=True)
     assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
-
-
-def test_sigmoid_gives_probabilities() -> None:
-    """Each logit alone gives its probability, in double precision and without overflow at either end."""
-    found = sigmoid(np.array([[0.0, 2.0, -2.0, 1000.0, -1000.0, -80.0]], np.float32))
-    expected = [[0.5, 1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(2.0)), 1.0, 0.0, np.exp(-80.0)]]
-    np.testing.assert_allclose(found, expected, rtol=1e-15, atol=0)
-    assert found.dtype == np.float64
-    assert sigmoid(np.zeros((0, 3), np.float32)).shape == (0, 3)
-
-
-def test_softmax_gives_probabilities() -> None:
-    """Rows sum to 1 and large logits do not overflow."""
-    probabilities = softmax(np.array([[0.0, 0.0], [1000.0, 0.0], [-1000.0, -1001.0]], np.float32))
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(probabilities[:, 0], [0.5, 1.0, 1 / (1 + np.exp(-1.0))])
-
-
-def test_softmax_of_nothing_is_nothing() -> None:
-    """No texts, no probabilities, no error."""
-    assert softmax(np.zeros((0, 3), np.float32)).shape == (0, 3)

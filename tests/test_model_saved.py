@@ -20,17 +20,9 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from architectures import ARCHITECTURES, Architecture, write_as
 from forgeml.errors import MachineError, ModelError
 from forgeml.inference.classifier import Classifier
+from forgeml.model.manifest import FORMAT, file_hash, read_manifest
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
-from forgeml.model.saved import (
-    FORMAT,
-    Classifying,
-    copy_whole,
-    file_hash,
-    open_saved,
-    read_manifest,
-    write_manifest,
-    write_model,
-)
+from forgeml.model.saved import Classifying, copy_whole, open_saved, write_manifest, write_model
 
 LENGTHS = (0, 1, 2, 3, 7, 20, 61, 62, 63, 64, 100, 400)
 TEXTS = [
@@ -290,7 +282,7 @@ def test_head_of_another_size_is_refused(saved: Path) -> None:
 def test_copy_is_whole(saved: Path, tmp_path: Path) -> None:
     """A copy has the same files, a fresh manifest, and nothing is left beside it."""
     model, tokenizer, manifest = open_saved(saved, "cpu")
-    copy_whole(tmp_path / "copies" / "one", Classifying(model, tokenizer, 64), manifest)
+    copy_whole(tmp_path / "copies" / "one", Classifying(model, tokenizer, 64), manifest, saved)
     assert sorted(os.listdir(tmp_path / "copies" / "one")) == FILES
     assert os.listdir(tmp_path / "copies") == ["one"]
     assert open_saved(tmp_path / "copies" / "one", "cpu")[2] == manifest
@@ -306,7 +298,7 @@ def test_failed_copy_leaves_nothing(saved: Path, tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(model, "save_pretrained", refuse)
     with pytest.raises(MachineError, match="No space left"):
-        copy_whole(saved, Classifying(model, tokenizer, 64), manifest)
+        copy_whole(saved, Classifying(model, tokenizer, 64), manifest, saved)
     assert file_hash(saved / "forgeml.json") == before
     assert os.listdir(tmp_path) == ["saved"]
 

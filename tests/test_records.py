@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forgeml.data.texts import from_lists
 from forgeml.records import Cut, Duplicates, EncodedTexts, Prediction, Split, Splits
+from tiny import listed
 
 
 def test_lengths_come_from_the_offsets() -> None:
@@ -35,7 +35,7 @@ def test_records_are_frozen() -> None:
 
 
 def _split(name: str, rows: list[int]) -> Split:
-    texts = replace(from_lists([f"text {number}" for number in range(10)]), rows=np.array(rows))
+    texts = replace(listed([f"text {number}" for number in range(10)]), rows=np.array(rows))
     return Split(name, texts, np.zeros(len(rows), np.int64))
 
 

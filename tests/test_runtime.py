@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
 import random
-import signal
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +11,7 @@ import pytest
 import torch
 
 from forgeml import runtime
-from forgeml.errors import MachineError, Stopped
+from forgeml.errors import MachineError
 
 
 @pytest.fixture(autouse=True)
@@ -152,17 +148,6 @@ def test_cache_that_cannot_be_written_is_no_matter(monkeypatch: pytest.MonkeyPat
     assert len(calls) == 2
 
 
-def test_user_without_a_home_has_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system knows no home folder, the folder for temporary files serves."""
-
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(Path, "home", homeless)
-    assert runtime.cache_folder().name == "forgeml"
-
-
 def test_measuring_is_quick_and_draws_nothing() -> None:
     """The real measurement gives a ratio above 0 and leaves torch's random numbers alone."""
     state = torch.random.get_rng_state()
@@ -177,114 +162,3 @@ def test_seed_starts_every_generator() -> None:
         runtime.seed_everything(7)
         draws.append((random.random(), np.random.rand(), torch.rand(1).item()))
     assert draws[0] == draws[1]
-
-
-def test_versions_name_what_matters() -> None:
-    """Python and the packages that a result depends on are there with their versions."""
-    found = runtime.versions()
-    assert set(found) == {"python", *runtime.RECORDED_PACKAGES}
-    assert found["torch"] == importlib.metadata.version("torch")
-
-
-def test_package_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who only predicts need not have all packages."""
-    monkeypatch.setattr(runtime, "RECORDED_PACKAGES", ("torch", "no-such-package"))
-    assert set(runtime.versions()) == {"python", "torch"}
-
-
-def test_processor_has_a_name() -> None:
-    """The name is never empty on a known system, and its absence is no error."""
-    assert runtime.processor_name()
-
-
-@pytest.mark.usefixtures("stopping")
-def test_held_signal_comes_after_the_work() -> None:
-    """A signal in the middle lets the work end, and stops the program right after it; then handlers are as before."""
-    handlers = [signal.getsignal(number) for number in runtime.STOP_SIGNALS]
-    done = []
-    with pytest.raises(Stopped), runtime.held_signals():
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-        done.append("work")
-    assert done == ["work"]
-    assert [signal.getsignal(number) for number in runtime.STOP_SIGNALS] == handlers
-    with pytest.raises(Stopped):
-        signal.raise_signal(signal.SIGTERM)
-
-
-@pytest.mark.usefixtures("stopping")
-def test_inner_holding_waits_for_the_outer_one() -> None:
-    """Held twice, a signal comes when the outer work is done."""
-    done = []
-    with pytest.raises(Stopped), runtime.held_signals():
-        with runtime.held_signals():
-            os.kill(os.getpid(), signal.SIGTERM)
-        done.append("outer")
-    assert done == ["outer"]
-
-
-@pytest.mark.usefixtures("stopping")
-def test_held_signal_is_not_lost_in_an_error() -> None:
-    """When the work fails, the signal comes with the error as its context."""
-    with pytest.raises(Stopped) as caught, runtime.held_signals():
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise OSError("full")
-    assert isinstance(caught.value.__context__, OSError)
-
-
-def test_interrupt_is_held_too() -> None:
-    """Ctrl-C with Python's own handler becomes KeyboardInterrupt after the work."""
-    done = []
-    with pytest.raises(KeyboardInterrupt), runtime.held_signals():
-        os.kill(os.getpid(), signal.SIGINT)
-        done.append("work")
-    assert done == ["work"]
-
-
-def test_other_threads_hold_nothing() -> None:
-    """Outside of the main thread, where no handler may be set, the work is done all the same."""
-    handler = signal.getsignal(signal.SIGTERM)
-    seen = []
-
-    def work() -> None:
-        with runtime.held_signals():
-            seen.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert seen == [handler]
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError(),
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
-        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-    ],
-)
-def test_memory_that_runs_out_is_told_in_words(error: Exception) -> None:
-    """Each way in which memory runs out becomes an error of the machine with what happened and what to do."""
-    with (
-        pytest.raises(MachineError, match="no memory for it") as caught,
-        runtime.memory_errors("no memory for it", "take less"),
-    ):
-        raise error
-    assert caught.value.problems[0].fix == "take less"
-    assert caught.value.__cause__ is error
-
-
-def test_real_allocation_that_fails_is_known() -> None:
-    """What torch raises when the system refuses memory is taken for that."""
-    with pytest.raises(MachineError, match="no memory for it"), runtime.memory_errors("no memory for it", "take less"):
-        torch.empty(2**58, dtype=torch.uint8)
-
-
-@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), ValueError("out of memory")])
-def test_other_errors_are_not_about_memory(error: Exception) -> None:
-    """What is wrong in another way passes as it is."""
-    with pytest.raises(type(error)), runtime.memory_errors("no memory", "take less"):
-        raise error

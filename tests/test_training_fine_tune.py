@@ -13,6 +13,7 @@ from forgeml.events import Evaluation, Event, StepReport
 from forgeml.inference.classifier import Classifier
 from forgeml.inference.report import evaluate
 from forgeml.metrics import compute_metrics
+from forgeml.model.saved import open_saved
 from forgeml.training.fine_tune import fine_tune, score_logits
 from forgeml.training.materials import gather
 from forgeml.training.outputs import Outputs
@@ -71,7 +72,8 @@ def test_score_is_what_the_classifier_reports(trained: Path, tiny_settings: dict
     materials = gather(Config.model_validate(tiny_settings), _ignore)
     classifier = Classifier.from_pretrained(trained / "best_model", device="cpu")
     part = materials.splits.validation
-    ours = score_logits(classifier._model, materials.validation, part, "cpu", _ignore)
+    model, _, _ = open_saved(trained / "best_model", "cpu")
+    ours = score_logits(model, materials.validation, part, "cpu", _ignore)
     np.testing.assert_allclose(ours, classifier.logits(part.texts), rtol=0, atol=1e-6)
     theirs = evaluate(classifier, part).metrics
     assert compute_metrics("single_label", ours, part.labels) == pytest.approx(dict(theirs), abs=1e-6)

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from forgeml.config.schema import TrainingConfig
-from forgeml.data.texts import from_lists
 from forgeml.events import Evaluation
 from forgeml.records import Cut, Duplicates, EncodedTexts, Leak, Pretrained, Runtime, Source, Split, Splits, Task
 from forgeml.training import story
 from forgeml.training.stopping import BestSoFar
+from tiny import listed
 
 
 def _split(name: str, rows: int, unlabelled: int = 0) -> Split:
     left_out = {"without a label": unlabelled} if unlabelled else {}
-    return Split(name, from_lists(["a"] * rows), np.arange(rows) % 2, left_out)
+    return Split(name, listed(["a"] * rows), np.arange(rows) % 2, left_out)
 
 
 def _splits(task: Task, train: Split, validation: Split, names: tuple[str, ...], **more: Any) -> Splits:
@@ -79,7 +79,7 @@ def test_data_says_rows_classes_and_what_was_left_out() -> None:
 
 def test_task_says_what_the_labels_are() -> None:
     """Several labels with what joins them, numbers with their range, and both texts of pairs."""
-    texts = from_lists(["a", "b"])
+    texts = listed(["a", "b"])
     numbers = Split("train", texts, np.array([-1.5, 4], np.float32))
     pairs = {"columns": {"text_column": ["a", "b"], "text_pair_column": "c"}}
     told = story.understood(_splits("regression", numbers, numbers, ("label",), **pairs))

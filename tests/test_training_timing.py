@@ -12,12 +12,12 @@ import torch
 
 from forgeml.config.schema import Config
 from forgeml.data.batches import SCORING_BATCH, collate, plan_scoring, plan_training
-from forgeml.data.texts import from_lists
 from forgeml.data.tokens.encoding import encode
 from forgeml.events import Event, Progress
 from forgeml.records import Cut, EncodedTexts
 from forgeml.training.materials import Materials, gather
 from forgeml.training.timing import SAMPLES, Pace, time_scoring, time_training, work_of
+from tiny import listed
 
 WORK = np.array([100.0, 400.0, 900.0, 2500.0])
 
@@ -57,7 +57,7 @@ def test_work_counts_padded_tokens(materials: Materials) -> None:
     """The work of a batch is that of its tensor, padding included, and grows faster than its length."""
     encoded = materials.train
     plan = plan_training(encoded.lengths, 16, 0, 0)
-    padded = np.array([collate(encoded, indexes).input_ids.numel() for indexes in plan])
+    padded = np.array([collate(encoded, indexes).input_ids.size for indexes in plan])
     longest = np.array([collate(encoded, indexes).input_ids.shape[1] for indexes in plan])
     work = work_of(materials.model, encoded, plan)
     np.testing.assert_allclose(work, padded * (1 + longest / (6 * materials.model.config.hidden_size)))
@@ -66,7 +66,7 @@ def test_work_counts_padded_tokens(materials: Materials) -> None:
 
 def test_work_counts_windows(materials: Materials) -> None:
     """A text of several windows is as much work as that many texts."""
-    texts = from_lists(["good " * 200, "bad " * 200])
+    texts = listed(["good " * 200, "bad " * 200])
     windows = encode(materials.tokenizer, texts, Cut(32, "windows"))
     assert windows.bounds is not None
     each = EncodedTexts(windows.ids, windows.offsets, windows.pad_id, 0)
@@ -108,7 +108,7 @@ def test_scoring_is_timed_without_learning(materials: Materials) -> None:
     assert {event.task for event in told if isinstance(event, Progress)} == {"time scoring"}
     assert pace.seconds(WORK) > 0
     assert all(torch.equal(weight, before[name]) for name, weight in materials.model.state_dict().items())
-    few = replace(materials, validation=encode(materials.tokenizer, from_lists(["good"]), Cut(16)))
+    few = replace(materials, validation=encode(materials.tokenizer, listed(["good"]), Cut(16)))
     assert time_scoring(few, told.append).seconds(np.array([3.0])) > 0
 
 

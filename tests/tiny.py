@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -18,6 +19,8 @@ import torch
 import yaml
 from tokenizers import normalizers, pre_tokenizers
 from transformers import BertConfig, BertModel, BertTokenizer
+
+from forgeml.records import ColumnTexts
 
 Format = Literal["csv", "jsonl", "parquet"]
 
@@ -349,3 +352,9 @@ def _counted_tokenizer(texts: Iterable[str]) -> BertTokenizer:
     pieces = list(dict.fromkeys(pieces + frequent))[:MOST_PIECES]
     vocabulary = {piece: place for place, piece in enumerate(pieces)}
     return BertTokenizer(vocab=vocabulary, do_lower_case=True, model_max_length=128)
+
+
+def listed(texts: Sequence[str], pairs: Sequence[str] | None = None) -> ColumnTexts:
+    """Texts, and second texts of pairs, as the data has them: in Arrow columns."""
+    columns = [pa.chunked_array([pa.array(many, pa.large_string())]) for many in (texts, pairs) if many is not None]
+    return ColumnTexts((columns[0],), None if pairs is None else columns[1], np.arange(len(texts)))

@@ -87,6 +87,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, with the next one where that ends in a colon, or else its kind."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines or isinstance(error, KeyError):
+        return " ".join([type(error).__name__, *lines])
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+
+
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The choice most like `name`, letter case aside, or None when nothing is close."""
     by_lower = {choice.lower(): choice for choice in choices}

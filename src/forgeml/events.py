@@ -22,6 +22,9 @@ class Progress:
     task: str
     done: int
     total: int
+    """0 where it is not known."""
+    rows: int | None = None
+    """Rows done, where `done` and `total` are something else, such as bytes."""
 
 
 @dataclass(frozen=True)

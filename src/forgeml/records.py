@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    import torch
     from numpy.typing import NDArray
 
     Labels = NDArray[Any]
     """Class ids of 64 bits; for multi-label 0 or 1 in 8 bits for each class; for regression numbers of 32 bits."""
+
+JOINT = "\n"
+"""Between the columns that make up one text."""
 
 DEFAULT_THRESHOLD = 0.5
 """Probability from which on a class of a multi-label model is said, where no better one is known."""
@@ -52,7 +54,25 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Texts:
+class ListedTexts:
+    """Texts, or pairs of them, that are strings already."""
+
+    firsts: Sequence[str]
+    seconds: Sequence[str] | None = None
+    """The second texts of pairs, as many as the first ones."""
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self.firsts)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether there are second texts."""
+        return self.seconds is not None
+
+
+@dataclass(frozen=True)
+class ColumnTexts:
     """Texts, or pairs of them, as rows of Arrow columns that stay where they are until they are read."""
 
     columns: tuple[pa.ChunkedArray, ...]
@@ -65,6 +85,15 @@ class Texts:
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.rows)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether there are second texts."""
+        return self.pair_column is not None
+
+
+Texts = ListedTexts | ColumnTexts
+"""What can be encoded."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +111,7 @@ class Split:
     """Texts with their labels, in the order of the source."""
 
     name: str
-    texts: Texts
+    texts: ColumnTexts
     labels: Labels
     """Shape (rows,) or, for multi-label, (rows, classes)."""
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -185,18 +214,18 @@ class EncodedTexts:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some texts as padded tensors, a row for each piece."""
+    """Some texts as padded arrays, a row for each piece."""
 
-    input_ids: torch.Tensor
-    """int64, shape (pieces, longest)."""
-    attention_mask: torch.Tensor
-    """1 where there is a token, 0 where there is padding; int64, shape (pieces, longest)."""
+    input_ids: NDArray[np.int64]
+    """Shape (pieces, longest)."""
+    attention_mask: NDArray[np.int64]
+    """1 where there is a token, 0 where there is padding; shape (pieces, longest)."""
     indexes: NDArray[np.int64]
     """Which texts of the encoded ones these are, shape (texts,)."""
-    token_type_ids: torch.Tensor | None = None
-    """int64, shape (pieces, longest)."""
-    owners: torch.Tensor | None = None
-    """Which of the batch's texts each piece belongs to, int64, shape (pieces,). None: one piece a text, in order."""
+    token_type_ids: NDArray[np.int64] | None = None
+    """Shape (pieces, longest)."""
+    owners: NDArray[np.int64] | None = None
+    """Which of the batch's texts each piece belongs to, shape (pieces,). None: one piece a text, in order."""
 
 
 @dataclass(frozen=True)

@@ -1,39 +1,26 @@
-"""The machine: surroundings, device, precision, threads, seeds, versions, signals, memory."""
+"""What torch computes on: device, precision, threads, seeds, memory."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
 import random
 import resource
-import signal
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 import torch
 
 from forgeml.errors import MachineError
+from forgeml.machine import cache_folder, processor_name
 from forgeml.records import Runtime
 
 BF16_WORTHWHILE = 1.3
 """How many times faster than fp32 bf16 must be measured before `auto` takes it."""
-
-RECORDED_PACKAGES = ("forgeml", "torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy")
-
-STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-
-MEMORY_WORDS = ("not enough memory", "out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What torch says when memory runs out without raising its own kind of error for that."""
 
 
 def choose_runtime(device: str, precision: str) -> Runtime:
@@ -123,53 +110,6 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-@contextmanager
-def held_signals() -> Iterator[None]:
-    """Inside `with`, signals that ask the program to stop wait; they are raised again on leaving.
-
-    For moves on disk and what is remembered of them, which belong together. Only the main thread runs handlers of
-    signals; in any other one nothing is to be held.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    holding = True
-    waiting: dict[int, None] = {}
-    # What is ignored stays so; a handler that is not Python's, None, could not be put back.
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    before = {number: handler for number, handler in before.items() if handler not in (None, signal.SIG_IGN)}
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        if holding:
-            waiting[number] = None
-        else:
-            # A signal during the putting back below cut it short: this one is still to be put back.
-            signal.signal(number, before[number])
-            signal.raise_signal(number)
-
-    try:
-        for number in before:
-            signal.signal(number, remember)
-        yield
-    finally:
-        holding = False
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in waiting:
-            signal.raise_signal(number)
-
-
-@contextmanager
-def memory_errors(what: str, fix: str) -> Iterator[None]:
-    """Inside `with`, memory that runs out, on whichever device, becomes a MachineError with these words."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise MachineError.at("memory", what, fix) from error
-
-
 @dataclass(frozen=True)
 class Memory:
     """Memory of a device, in bytes."""
@@ -188,40 +128,6 @@ def memory_of(device: str) -> Memory:
     # Linux counts in kibibytes, macOS in bytes.
     used *= 1 if sys.platform == "darwin" else 1024
     return Memory(used, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there is no memory left; torch has a kind of its own for it only on some devices."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in MEMORY_WORDS)
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on, as far as they are installed."""
-    found = {"python": platform.python_version()}
-    for name in RECORDED_PACKAGES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
-
-
-def processor_name() -> str:
-    """The processor's own name where the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "processor")
-    except OSError:
-        return platform.processor() or platform.machine()
-
-
-def cache_folder() -> Path:
-    """Folder for what can be worked out again."""
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "forgeml"
-    except RuntimeError:
-        # A user without a home, as in containers that run under a number.
-        return Path(tempfile.gettempdir()) / "forgeml"
 
 
 def _read_json(path: Path) -> dict[str, float]:

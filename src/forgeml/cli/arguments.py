@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +28,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout; everyt
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 
+EngineName = Annotated[
+    str, typer.Option("--engine", help="auto takes what forgeml optimize has found; or a name, such as onnx-int8.")
+]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a saved model is to be opened."""
+
+    folder: str
+    device: str
+    engine: str
+
 
 def split_arguments(arguments: list[str] | None) -> tuple[str, list[str]]:
     """The configuration file, and the rest, which are settings; the file may stand before, between or after them.
@@ -34,7 +48,7 @@ def split_arguments(arguments: list[str] | None) -> tuple[str, list[str]]:
     Raises:
         ConfigError: two arguments could be the file.
     """
-    files, settings = _apart(arguments or ())
+    files, settings = split_apart(arguments or ())
     if len(files) > 1:
         what = f"unexpected argument; the configuration file is {hide_secrets(files[0])}"
         fix = "name one file; settings are given as --section.key value, such as --training.num_epochs 1"
@@ -52,7 +66,7 @@ def split_names(arguments: Sequence[str], wanted: Sequence[str]) -> tuple[list[s
     Raises:
         ConfigError: there are more names, or fewer.
     """
-    names, settings = _apart(arguments)
+    names, settings = split_apart(arguments)
     fix = "settings are given as --data.key value, such as --data.encoding cp1252"
     if len(names) > len(wanted):
         raise ConfigError.at(hide_secrets(names[len(wanted)]), "unexpected argument", fix)
@@ -61,7 +75,8 @@ def split_names(arguments: Sequence[str], wanted: Sequence[str]) -> tuple[list[s
     return names, settings
 
 
-def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names, and settings with their values, each in their order."""
     names: list[str] = []
     settings: list[str] = []
     rest = list(arguments)

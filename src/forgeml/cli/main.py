@@ -15,9 +15,9 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from forgeml.cli import config, evaluate, init, plan, predict, streams, train
+from forgeml.cli import config, evaluate, export, init, optimize, plan, predict, streams, train
 from forgeml.cli.arguments import CONTEXT
-from forgeml.errors import ForgeError, Stopped
+from forgeml.errors import ForgeError, MachineError, Stopped
 
 HELP = """Turn one YAML file into a text classifier in use.
 
@@ -28,6 +28,8 @@ Examples:
   forgeml train config.yaml --training.num_epochs 1
   forgeml predict best_model "A warm, funny film."
   forgeml evaluate best_model test.csv
+  forgeml optimize best_model
+  forgeml export best_model --to onnx
   forgeml config config.yaml
 
 \b
@@ -38,6 +40,22 @@ Exit codes:
 """
 
 DONE, BUG = 0, 1
+
+EXTRAS = {
+    "train": (
+        "torch",
+        "transformers",
+        "accelerate",
+        "datasets",
+        "huggingface_hub",
+        "mlflow",
+        "pyarrow",
+        "scipy",
+        "sklearn",
+    ),
+    "optimize": ("onnx", "onnxruntime", "openvino"),
+}
+"""Packages that only some commands need, by the extra that installs them."""
 
 ONE_STOP_S = 1.0
 """A further signal within this time belongs to the first: `timeout` and service managers send two at once."""
@@ -66,6 +84,8 @@ app.command("plan", context_settings=CONTEXT)(plan.plan)
 app.command("train", context_settings=CONTEXT)(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate", context_settings=CONTEXT)(evaluate.evaluate)
+app.command("optimize", context_settings=CONTEXT)(optimize.optimize)
+app.command("export")(export.export)
 app.command("config", context_settings=CONTEXT)(config.config)
 
 
@@ -103,6 +123,8 @@ def run(arguments: list[str]) -> int:
         if not isinstance(end.__context__, BrokenPipeError):
             raise
         return _bug(end.__context__)
+    except ModuleNotFoundError as error:
+        return _absent(error)
     except Exception as error:  # noqa: BLE001 the border: a bug becomes one sentence and a file
         return _bug(error)
     # What typer.Exit was raised with; commands that end otherwise return nothing.
@@ -121,6 +143,16 @@ class _Stop:
             raise Stopped(number)
         if time.monotonic() - self._at > ONE_STOP_S:
             os._exit(128 + number)
+
+
+def _absent(error: ModuleNotFoundError) -> int:
+    """A package of an extra that is not installed is the machine's; any other one is a bug."""
+    package = (error.name or "").partition(".")[0]
+    extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+    if extra is None:
+        return _bug(error)
+    _say(f"forgeml: this needs {package}, which is not installed\n  fix: pip install 'forgeml[{extra}]'")
+    return MachineError.exit_code
 
 
 def _bug(error: BaseException) -> int:

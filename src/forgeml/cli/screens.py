@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from forgeml.cli.console import clock, facts_table
+from forgeml.cli.console import clock, facts_table, table
+from forgeml.errors import counted
+
+if TYPE_CHECKING:
+    from forgeml.optimizing.optimize import Optimized
 
 CLASSES_SHOWN = 6
 BAR = 24
@@ -93,3 +97,27 @@ def _size(count: int) -> str:
         if count >= factor:
             return f"{count / factor:,.1f} {unit}"
     return f"{count / 1e3:,.0f} kB"
+
+
+def trials_screen(found: Optimized, data: str, split: str) -> None:
+    """Print what was measured of engines on stdout, the fastest first, and which one is used from now on."""
+    tried = [(trial, trial.speed, trial.quality) for trial in found.trials if trial.speed and trial.quality]
+    rows = [
+        (
+            trial.name,
+            f"{speed.texts_per_second:,.0f}",
+            f"{speed.ms_one_text:.1f}",
+            f"{quality.agreement:.1%}",
+            f"{quality.value:.4f}",
+            "used" if trial.name == found.best else "" if trial.inside else "outside the guard",
+        )
+        for trial, speed, quality in sorted(tried, key=lambda one: -one[1].texts_per_second)
+    ]
+    rows += [(trial.name, "", "", "", "", trial.reason) for trial in found.trials if trial.reason]
+    table(("engine", "texts/s", "ms for one", "same answers", found.metric, ""), rows)
+    facts_table(
+        [
+            ("measured", f"on {counted(found.texts, 'text')} of {data} ({split})"),
+            ("used", f"{found.best} on machines like this one; files: {', '.join(found.written) or 'none'}"),
+        ]
+    )

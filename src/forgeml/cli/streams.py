@@ -47,6 +47,15 @@ class _Stream(io.TextIOWrapper):
 class Results(_Stream):
     """stdout: without it there is nothing left to do."""
 
+    def write_bytes(self, content: bytes) -> None:
+        """Write bytes as they are, at once."""
+        try:
+            self.buffer.write(content)
+            self.buffer.flush()
+        except OSError as error:
+            self._to_nowhere()
+            self._lost(error)
+
     def _lost(self, error: OSError) -> None:
         if isinstance(error, BrokenPipeError):
             raise ReaderGone from error
@@ -59,6 +68,19 @@ class Story(_Stream):
 
     def _lost(self, error: OSError) -> None:
         pass
+
+
+def write_bytes(content: bytes) -> None:
+    """Write to stdout what is no text, such as a whole file.
+
+    Raises:
+        ReaderGone: nobody reads it any more.
+        MachineError: it cannot be written.
+    """
+    if isinstance(sys.stdout, Results):
+        sys.stdout.write_bytes(content)
+    else:
+        sys.stdout.buffer.write(content)
 
 
 def prepare() -> None:

@@ -1,4 +1,4 @@
-"""Which texts go into a batch together, and the batch as tensors."""
+"""Which texts go into a batch together, and the batch as padded arrays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from forgeml.records import Batch, EncodedTexts
@@ -57,14 +56,13 @@ def collate(encoded: EncodedTexts, indexes: Indexes) -> Batch:
     mask = columns < lengths[:, None]
     places = (starts[:, None] + columns)[mask]
 
-    def padded(flat: NDArray[Any], filler: int) -> torch.Tensor:
+    def padded(flat: NDArray[Any], filler: int) -> Indexes:
         rows = np.full(mask.shape, filler, dtype=np.int64)
         rows[mask] = flat[places]
-        return torch.from_numpy(rows)
+        return rows
 
     types = None if encoded.types is None else padded(encoded.types, 0)
-    attended = torch.from_numpy(mask.astype(np.int64))
-    return Batch(padded(encoded.ids, encoded.pad_id), attended, indexes, types, owners)
+    return Batch(padded(encoded.ids, encoded.pad_id), mask.astype(np.int64), indexes, types, owners)
 
 
 def scoring_batches(encoded: EncodedTexts, batch_size: int) -> Iterator[Batch]:
@@ -73,7 +71,7 @@ def scoring_batches(encoded: EncodedTexts, batch_size: int) -> Iterator[Batch]:
 
 
 def padded_size(encoded: EncodedTexts, indexes: Indexes) -> tuple[int, int]:
-    """Pieces and longest piece of a batch of these texts: the shape of its tensors."""
+    """Pieces and longest piece of a batch of these texts: the shape of its arrays."""
     pieces, _ = _pieces(encoded, indexes)
     return len(pieces), int((encoded.offsets[pieces + 1] - encoded.offsets[pieces]).max(initial=1))
 
@@ -93,7 +91,7 @@ def cut_by_pieces(encoded: EncodedTexts, indexes: Indexes, most: int) -> list[In
     return batches
 
 
-def _pieces(encoded: EncodedTexts, indexes: Indexes) -> tuple[Indexes, torch.Tensor | None]:
+def _pieces(encoded: EncodedTexts, indexes: Indexes) -> tuple[Indexes, Indexes | None]:
     """The pieces of the texts, and the place in `indexes` of the text that each belongs to."""
     if encoded.bounds is None:
         return indexes, None
@@ -101,7 +99,7 @@ def _pieces(encoded: EncodedTexts, indexes: Indexes) -> tuple[Indexes, torch.Ten
     counts = encoded.bounds[indexes + 1] - firsts
     owners = np.repeat(np.arange(len(indexes)), counts)
     pieces = np.arange(len(owners)) + np.repeat(firsts - (counts.cumsum() - counts), counts)
-    return pieces, torch.from_numpy(owners)
+    return pieces, owners
 
 
 def _cut(order: Indexes, batch_size: int) -> list[Indexes]:

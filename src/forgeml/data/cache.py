@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from forgeml.runtime import cache_folder
+from forgeml.machine import cache_folder
 
 UNUSED_DAYS = 30
 """Entries that nothing has read for so long are removed."""

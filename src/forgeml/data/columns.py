@@ -10,34 +10,10 @@ import pyarrow as pa
 
 from forgeml.config.schema import DataConfig
 from forgeml.data.labels.classes import shown
+from forgeml.data.names import LABEL_NAMES, TEXT_NAMES, usual_names, usual_pair
 from forgeml.data.reading.json_rows import UNUSABLE
 from forgeml.errors import DataError, Problem, nearest
 from forgeml.records import Source
-
-# Usual names in tiers: a name counts only where none of an earlier tier is there, and only if it is alone in its tier.
-TEXT_NAMES: Sequence[Sequence[str]] = (
-    ("text",),
-    (
-        *("content", "sentence", "review", "tweet", "body", "message", "comment", "utterance", "query", "question"),
-        *("document", "post", "article", "sms", "snippet", "phrase", "review_text", "review_body", "tweet_text"),
-        *("comment_text", "sentence1", "question1", "premise", "text1", "reviewtext", "texts", "input"),
-    ),
-    ("title", "headline", "subject", "description", "abstract"),
-)
-LABEL_NAMES: Sequence[Sequence[str]] = (
-    ("label",),
-    ("labels",),
-    (
-        *("sentiment", "category", "intent", "class", "target", "emotion", "topic", "polarity", "output"),
-        *("categories", "intents", "classes", "emotions", "topics", "tags", "tag", "genre", "genres", "gold_label"),
-    ),
-    ("score", "rating", "stars", "similarity", "similarity_score", "relatedness_score", "value", "y"),
-)
-PAIR_NAMES = (
-    *(("text", "text_pair"), ("text1", "text2"), ("sentence1", "sentence2"), ("sentence_a", "sentence_b")),
-    *(("premise", "hypothesis"), ("question1", "question2"), ("question", "sentence")),
-)
-"""First and second text of pairs. A table that has both holds pairs."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +47,7 @@ def choose_columns(source: Source, split: str, config: DataConfig) -> Columns:
     text = (named,) if isinstance(named, str) else tuple(named or ())
     pair = config.text_pair_column
     if not text:
-        first, second = _pair(table.column_names, pair)
+        first, second = usual_pair(table.column_names, pair)
         known = (pair, config.label_column or source.label_column)
         text, pair = (first or _obvious(table, TEXT_NAMES, where, "text", known),), pair or second
     label = config.label_column or source.label_column or _only_declared(source, table, text)
@@ -113,24 +89,6 @@ def place_of(source: Source, split: str) -> str:
     return f"{files[0]}{more}" if files else f"{source.name} {split}"
 
 
-def usual_names(columns: Sequence[str], tiers: Sequence[Sequence[str]]) -> list[str]:
-    """The columns of the first tier that any of them is in, letter case and outer spaces aside."""
-    for tier in tiers:
-        found = [name for name in columns if _plain(name) in tier]
-        if found:
-            return found
-    return []
-
-
-def _pair(names: Sequence[str], second: str | None) -> tuple[str | None, str | None]:
-    """First and second column of pairs, if the names are usual ones; `second` if that is settled already."""
-    plain = {_plain(name): name for name in names}
-    for one, other in PAIR_NAMES:
-        if one in plain and (plain.get(other) == second if second else other in plain):
-            return plain[one], plain.get(other)
-    return None, None
-
-
 def _obvious(
     table: pa.Table, tiers: Sequence[Sequence[str]], where: str, what: str, taken: Sequence[str | None] = ()
 ) -> str:
@@ -152,7 +110,3 @@ def _only_declared(source: Source, table: pa.Table, text: Sequence[str]) -> str 
     declared = [name for name in table.column_names if name in source.class_names and name not in text]
     usual = usual_names(declared, LABEL_NAMES)
     return declared[0] if len(declared) == 1 and not usual else None
-
-
-def _plain(name: str) -> str:
-    return name.strip().casefold().replace(" ", "_").replace("-", "_")

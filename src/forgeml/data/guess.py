@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forgeml.config.schema import DataConfig
-from forgeml.data.columns import LABEL_NAMES, TEXT_NAMES, choose_columns, usual_names
+from forgeml.data.columns import choose_columns
+from forgeml.data.names import LABEL_NAMES, TEXT_NAMES, usual_names
 from forgeml.data.rows import resolve
 from forgeml.errors import DataError
 from forgeml.records import Source

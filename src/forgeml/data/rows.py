@@ -15,7 +15,7 @@ from forgeml.data.columns import Columns, check_columns, place_of
 from forgeml.data.labels import classes, tasks
 from forgeml.data.labels.tasks import LabelKind
 from forgeml.errors import DataError, counted
-from forgeml.records import Source, Texts
+from forgeml.records import ColumnTexts, Source
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Rows:
 
     split: str
     start: int
-    texts: Texts
+    texts: ColumnTexts
     values: pa.ChunkedArray
     """Labels as the task reads them, null where there is none, shape (rows,)."""
     setting: str
@@ -72,7 +72,7 @@ def read_rows(source: Source, columns: Columns, kind: LabelKind, setting: str, w
     names = (*columns.text, columns.pair) if columns.pair else columns.text
     found = [_as_texts(table.column(name), f"{where} column {name}") for name in names]
     pair = found.pop() if columns.pair else None
-    return Rows(split, start, Texts(tuple(found), pair, np.arange(start, stop)), values, setting, place)
+    return Rows(split, start, ColumnTexts(tuple(found), pair, np.arange(start, stop)), values, setting, place)
 
 
 def resolve(source: Source, setting: str, wanted: str) -> tuple[str, int, int]:

@@ -1,30 +1,27 @@
-"""Texts as strings, some at a time: the columns themselves stay in Arrow."""
+"""Texts as strings, some at a time: columns stay in Arrow, which is not needed for texts that are lists."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
+from numpy.typing import NDArray
 
-from forgeml.records import Texts
+from forgeml.records import JOINT, ColumnTexts, ListedTexts, Texts
 
-JOINT = "\n"
-"""Between the columns that make up one text."""
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 TEXTS_AT_ONCE = 1000
-
-
-def from_lists(texts: Sequence[str], pairs: Sequence[str] | None = None) -> Texts:
-    """Texts that are strings already, and the second texts of pairs."""
-    return Texts((_column(texts),), None if pairs is None else _column(pairs), np.arange(len(texts)))
 
 
 def read(texts: Texts, start: int, stop: int) -> tuple[list[str], list[str] | None]:
     """Texts number `start` to `stop - 1`, and the second texts of pairs; what is missing is an empty text."""
-    rows = texts.rows[start:stop]
-    parts = [_taken(column, rows) for column in texts.columns]
-    joined = parts[0] if len(parts) == 1 else [JOINT.join(row) for row in zip(*parts, strict=True)]
-    return joined, None if texts.pair_column is None else _taken(texts.pair_column, rows)
+    if isinstance(texts, ListedTexts):
+        seconds = texts.seconds
+        return list(texts.firsts[start:stop]), None if seconds is None else list(seconds[start:stop])
+    return _read_columns(texts, start, stop)
 
 
 def in_chunks(texts: Texts) -> Iterator[tuple[list[str], list[str] | None]]:
@@ -33,15 +30,14 @@ def in_chunks(texts: Texts) -> Iterator[tuple[list[str], list[str] | None]]:
         yield read(texts, start, start + TEXTS_AT_ONCE)
 
 
-def _column(texts: Sequence[str]) -> pa.ChunkedArray:
-    # By hand, as Arrow's own way from a list loads pandas; offsets of 32 bits end at 2 GB of text.
-    encoded = [text.encode() for text in texts]
-    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-    buffers = (pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
-    return pa.chunked_array([pa.LargeStringArray.from_buffers(len(encoded), *buffers)])
+def _read_columns(texts: ColumnTexts, start: int, stop: int) -> tuple[list[str], list[str] | None]:
+    rows = texts.rows[start:stop]
+    parts = [_taken(column, rows) for column in texts.columns]
+    joined = parts[0] if len(parts) == 1 else [JOINT.join(row) for row in zip(*parts, strict=True)]
+    return joined, None if texts.pair_column is None else _taken(texts.pair_column, rows)
 
 
-def _taken(column: pa.ChunkedArray, rows: np.ndarray) -> list[str]:
+def _taken(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> list[str]:
     if not len(rows):
         return []
     found: list[str] = []
@@ -51,11 +47,11 @@ def _taken(column: pa.ChunkedArray, rows: np.ndarray) -> list[str]:
         here = rows[slice(*np.searchsorted(rows, [start, start + len(chunk)]))] - start
         start += len(chunk)
         if len(here):
-            found += _strings(chunk if len(here) == len(chunk) else chunk.take(pa.array(here)))
+            found += _strings(chunk if len(here) == len(chunk) else chunk.take(here))
     return found
 
 
 def _strings(array: pa.Array) -> list[str]:
-    if isinstance(array, pa.DictionaryArray):
-        array = array.dictionary_decode()
-    return [text or "" for text in array.to_pylist()]
+    # A dictionary's values may repeat, and its entries may be null themselves.
+    plain = array.dictionary_decode() if hasattr(array, "dictionary_decode") else array
+    return [text or "" for text in plain.to_pylist()]

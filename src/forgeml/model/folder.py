@@ -10,11 +10,11 @@ from typing import Any
 import transformers
 from transformers import CONFIG_MAPPING
 
-from forgeml.errors import ForgeError, ModelError
+from forgeml.errors import ForgeError, ModelError, first_line
+from forgeml.machine import is_out_of_memory
+from forgeml.model.manifest import CONFIG
 from forgeml.model.weights import INDEX, WEIGHTS, stored_weights
-from forgeml.runtime import is_out_of_memory
 
-CONFIG = "config.json"
 TOKENIZER_SETS = (
     ("tokenizer.json",),
     ("vocab.txt",),
@@ -117,14 +117,6 @@ class LibraryErrors:
             raise ModelError.at(
                 "model.name", f"{self._what}: {first_line(error)}", self._fix or other_model()
             ) from error
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says, with the next one where that ends in a colon, or else its kind."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines or isinstance(error, KeyError):
-        return " ".join([type(error).__name__, *lines])
-    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def other_model() -> str:

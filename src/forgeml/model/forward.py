@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from forgeml.model.logits import collect
 from forgeml.records import Batch
 
 
@@ -16,14 +17,15 @@ def batch_logits(model: torch.nn.Module, batch: Batch, device: str | torch.devic
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
     if batch.token_type_ids is not None:
         inputs["token_type_ids"] = batch.token_type_ids
-    logits: torch.Tensor = model(**{name: values.to(device) for name, values in inputs.items()}).logits.float()
+    tensors = {name: torch.from_numpy(values).to(device) for name, values in inputs.items()}
+    logits: torch.Tensor = model(**tensors).logits.float()
     if batch.owners is None:
         return logits
-    texts = len(batch.indexes)
+    texts, owners = len(batch.indexes), torch.from_numpy(batch.owners)
     # Worked out before the way to the device, which would have to be waited for.
-    shares = 1 / torch.bincount(batch.owners, minlength=texts)[batch.owners, None]
+    shares = 1 / torch.bincount(owners, minlength=texts)[owners, None]
     means = torch.zeros(texts, logits.shape[1], device=logits.device)
-    return means.index_add(0, batch.owners.to(logits.device), logits * shares.to(logits.device))
+    return means.index_add(0, owners.to(logits.device), logits * shares.to(logits.device))
 
 
 def predict_logits(
@@ -42,38 +44,12 @@ def predict_logits(
         device: where to compute.
         on_progress: told the number of texts done so far.
     """
-    rows: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
-    logits: list[NDArray[np.float32]] = []
-    done = 0
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in batches:
-                logits.append(batch_logits(model, batch, device).cpu().numpy())
-                rows.append(batch.indexes)
-                done += len(batch.indexes)
-                on_progress(done)
+            return collect(lambda batch: batch_logits(model, batch, device).cpu().numpy(), batches, on_progress)
     finally:
         # Left alone where nothing changed: other threads may be predicting with the same model.
         if was_training:
             model.train()
-    together = np.concatenate(logits) if logits else np.zeros((0, 0), np.float32)
-    ordered = np.empty_like(together)
-    ordered[np.concatenate(rows)] = together
-    return ordered
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities, shape (texts, classes), from logits of that shape."""
-    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf))
-    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probabilities
-
-
-def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probability of each class on its own, from logits of any shape."""
-    # Only ever the exponential of a negative number, which cannot overflow.
-    exponentials = np.exp(-np.abs(logits.astype(np.float64)))
-    probabilities: NDArray[np.float64] = np.where(logits >= 0, 1.0, exponentials) / (1 + exponentials)
-    return probabilities

@@ -18,8 +18,9 @@ from forgeml.errors import ConfigError, ModelError
 from forgeml.hub.client import Fetched, fetch_model_files, show_downloads
 from forgeml.hub.errors import or_folder
 from forgeml.hub.names import model_repository, written_as_path
-from forgeml.model.folder import CONFIG, TOKENIZER_SETS, LibraryErrors, check_folder, other_model, refuse_own_code
+from forgeml.model.folder import TOKENIZER_SETS, LibraryErrors, check_folder, other_model, refuse_own_code
 from forgeml.model.heads import fit_head, in_base
+from forgeml.model.manifest import CONFIG
 from forgeml.model.weights import INDEX, stored_weights
 from forgeml.records import Pretrained, Task
 

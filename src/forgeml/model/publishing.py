@@ -9,19 +9,22 @@ import platform
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from forgeml.errors import MachineError
-from forgeml.model.folder import CONFIG, first_line
+from forgeml.errors import MachineError, first_line
+from forgeml.machine import held_signals
+from forgeml.model.manifest import CONFIG, MANIFEST, check_files
 from forgeml.model.weights import INDEX, WEIGHTS
-from forgeml.runtime import held_signals
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
+
+ENGINE_FOLDERS = ("onnx", "openvino")
+"""Folders that a saved model may have, with the files of other engines than torch."""
 
 HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 PROCESS = uuid.uuid4().hex[:8]
@@ -66,6 +69,44 @@ def publish(prepared: Path, place: Path) -> None:
             # The move is made already, and some network disks refuse this for folders.
             _flush_folder(place.parent)
         _remove(prepared)
+
+
+@contextmanager
+def prepared_for(place: Path) -> Iterator[Path]:
+    """A fresh name beside a place: the folder that is written there inside `with` is moved to the place at the end.
+
+    Raises:
+        MachineError: the place cannot be written; what stood there still does.
+    """
+    place = place.absolute()
+    remove_stale(place)
+    prepared = beside(place)
+    try:
+        yield prepared
+        publish(prepared, place)
+    finally:
+        shutil.rmtree(prepared, ignore_errors=True)
+
+
+def copy_files(source: Path, target: Path, files: Mapping[str, str], names: Iterable[str]) -> None:
+    """Copy files of a saved folder that are as the manifest has them.
+
+    Args:
+        source: the saved folder.
+        target: the folder to copy to.
+        files: SHA-256 of each file.
+        names: paths inside the folders.
+
+    Raises:
+        ModelError: one is missing or has changed.
+        MachineError: the target cannot be written.
+    """
+    chosen = list(names)
+    check_files(source, files, chosen)
+    for name in chosen:
+        with writing(target / name):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, target / name)
 
 
 @contextmanager
@@ -126,12 +167,14 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def _may_be_replaced(place: Path) -> bool:
-    """Whether it is an empty folder or a saved model; one with folders inside holds more than a saved model has."""
+    """Whether it is an empty folder or a saved model; one with other folders inside holds more than that has."""
     if not place.is_dir():
         return False
     inside = list(place.iterdir())
     names = {entry.name for entry in inside}
-    saved = CONFIG in names and bool(names & {WEIGHTS, INDEX}) and not any(entry.is_dir() for entry in inside)
+    saved = CONFIG in names and bool(names & {WEIGHTS, INDEX})
+    allowed = ENGINE_FOLDERS if MANIFEST in names else ()
+    saved = saved and not any(entry.is_dir() and entry.name not in allowed for entry in inside)
     return saved or not inside
 
 
@@ -160,9 +203,12 @@ def _remove(folder: Path) -> None:
 
 
 def _flush(folder: Path) -> None:
-    for file in folder.iterdir():
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            _flush_folder(path)
+        else:
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
     _flush_folder(folder)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,28 +16,14 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from forgeml.errors import ModelError
+from forgeml.machine import memory_errors
 from forgeml.model.card import model_card
 from forgeml.model.folder import check_folder
+from forgeml.model.manifest import CARD_FILE, FORMAT, MANIFEST, check_files, file_hashes, read_manifest
 from forgeml.model.pretrained import load_classifier, open_tokenizer
-from forgeml.model.publishing import beside, publish, remove_stale, writing
+from forgeml.model.publishing import copy_files, prepared_for, writing
 from forgeml.model.scale import Scale
 from forgeml.records import Manifest, Pretrained
-from forgeml.runtime import memory_errors
-
-FORMAT = 1
-MANIFEST = "forgeml.json"
-CARD_FILE = "README.md"
-
-ENTRIES: Mapping[str, type] = {
-    "task": str,
-    "labels": list,
-    "metrics": dict,
-    "config": dict,
-    "data": dict,
-    "model": dict,
-    "files": dict,
-}
-"""What a manifest of format 1 has besides `format`, and of which kind."""
 
 NOT_SAVED = (
     *("max_length", "stride", "truncation_strategy", "pad_to_multiple_of", "pad_token_type_id"),
@@ -93,8 +78,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """
     with writing(folder):
         (folder / CARD_FILE).write_text(model_card(manifest), encoding="utf-8")
-        files = {file.name: file_hash(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST}
-        text = json.dumps({**manifest, "format": FORMAT, "files": files}, indent=2, ensure_ascii=False)
+        text = json.dumps({**manifest, "format": FORMAT, "files": file_hashes(folder)}, indent=2, ensure_ascii=False)
         try:
             (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
         except BaseException:
@@ -103,22 +87,24 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
             raise
 
 
-def copy_whole(place: Path, classifying: Classifying, manifest: Manifest) -> None:
+def copy_whole(place: Path, classifying: Classifying, manifest: Manifest, source: Path) -> None:
     """Write a classifier with the manifest that it came with, if any, to another place, whole or not at all.
 
+    Args:
+        place: where to.
+        classifying: what is written.
+        manifest: of the folder that it came from.
+        source: that folder, which has the files of other engines.
+
     Raises:
+        ModelError: the files of other engines are no longer there, or have changed.
         MachineError: the place cannot be written.
     """
-    place = place.absolute()
-    remove_stale(place)
-    prepared = beside(place)
-    try:
+    with prepared_for(place) as prepared:
         write_model(prepared, classifying)
         if manifest:
+            copy_files(source, prepared, manifest["files"], [name for name in manifest["files"] if "/" in name])
             write_manifest(prepared, manifest)
-        publish(prepared, place)
-    finally:
-        shutil.rmtree(prepared, ignore_errors=True)
 
 
 def open_saved(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, dict[str, Any]]:
@@ -131,6 +117,9 @@ def open_saved(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTo
     with _about(folder), _for_model("cpu"):
         check_folder(folder, str(folder))
         manifest = read_manifest(folder)
+        files = manifest.get("files", {})
+        # What other engines have beside the weights is looked at when one of them is opened.
+        check_files(folder, files, [name for name in files if "/" not in name])
         pretrained = Pretrained(str(folder), None, str(folder), 0, False)
         tokenizer = open_tokenizer(pretrained)
         model, drawn = load_classifier(pretrained)
@@ -141,51 +130,6 @@ def open_saved(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTo
         model.to(torch.device(device))  # type: ignore[arg-type]
     model.train(mode=False)
     return model, tokenizer, manifest
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """`forgeml.json` of a saved folder, whose files are as they were written; empty if something else saved it.
-
-    Raises:
-        ModelError: written by a newer ForgeML, or damaged.
-    """
-    path = folder / MANIFEST
-    if not path.is_file():
-        return {}
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        written = int(manifest["format"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise ModelError.at(str(path), f"damaged: {error!r}", "copy the saved folder anew") from error
-    if written > FORMAT:
-        what = f"written in format {written}; this ForgeML reads up to {FORMAT}"
-        raise ModelError.at(str(path), what, "install a newer ForgeML")
-    wrong = [name for name, kind in ENTRIES.items() if not isinstance(manifest.get(name), kind)]
-    if wrong:
-        raise ModelError.at(str(path), f"damaged: no proper {', '.join(wrong)}", "copy the saved folder anew")
-    _check_files(folder, manifest["files"])
-    return dict(manifest)
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _check_files(folder: Path, files: Mapping[str, str]) -> None:
-    """See that the files are there and have not changed; the card is for people to write in."""
-    needed = {Path(name).name: known for name, known in files.items() if name != CARD_FILE}
-    absent = [name for name in needed if not (folder / name).is_file()]
-    if absent:
-        raise ModelError.at(str(folder), f"files are missing: {', '.join(absent)}", "copy the saved folder anew")
-    changed = [name for name, known in needed.items() if file_hash(folder / name) != known]
-    if changed:
-        raise ModelError.at(
-            str(folder),
-            f"not as it was saved: {', '.join(changed)} (SHA-256 differs from {MANIFEST})",
-            f"copy the folder anew; after a change on purpose take the file's line out of `files` in {MANIFEST}",
-        )
 
 
 def _as_saved(tokenizer: PreTrainedTokenizerBase, max_length: int) -> PreTrainedTokenizerBase:

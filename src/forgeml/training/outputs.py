@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forgeml.errors import MachineError
+from forgeml.machine import held_signals
 from forgeml.model.publishing import beside, check_place, publish, remove_stale
 from forgeml.model.saved import Classifying, write_manifest, write_model
 from forgeml.records import Manifest
-from forgeml.runtime import held_signals
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

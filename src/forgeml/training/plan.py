@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from forgeml.config.schema import Config
 from forgeml.data.batches import SCORING_BATCH, plan_scoring
 from forgeml.errors import ForgeError, Problem
+from forgeml.machine import memory_errors
 from forgeml.records import EncodedTexts, Runtime, Source, Splits
-from forgeml.runtime import memory_errors, memory_of
+from forgeml.runtime import memory_of
 from forgeml.training import story
 from forgeml.training.loop import steps_in_epoch, steps_in_run
 from forgeml.training.materials import (

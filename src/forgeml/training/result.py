@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from forgeml.config.loading import without_secrets
 from forgeml.config.schema import Config
 from forgeml.events import Evaluation
+from forgeml.machine import versions
 from forgeml.metrics import best_thresholds, compute_metrics
 from forgeml.model.saved import open_saved
 from forgeml.records import Manifest, Split, Splits
-from forgeml.runtime import versions
 from forgeml.training.fine_tune import score_logits
 from forgeml.training.materials import Materials, Reader, Tell, encode_part
 from forgeml.training.outputs import Outputs

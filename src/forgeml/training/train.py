@@ -10,8 +10,8 @@ from forgeml.config.loading import flatten
 from forgeml.config.schema import Config
 from forgeml.errors import Stopped
 from forgeml.events import Note, TrainingResult
+from forgeml.machine import memory_errors, versions
 from forgeml.records import Manifest
-from forgeml.runtime import memory_errors, versions
 from forgeml.training import story
 from forgeml.training.fine_tune import fine_tune
 from forgeml.training.materials import Materials, Tell, gather

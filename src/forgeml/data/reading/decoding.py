@@ -22,6 +22,9 @@ MARKS = {
 """Byte order marks; the longer ones first, as one begins like a shorter one."""
 WIDE = ("utf-16", "utf-32")
 """Encodings in which ordinary text holds NUL bytes."""
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+"""Control characters of ASCII other than tab and line ends; those above it are left in, as they are parts of words that
+were decoded wrongly long ago, and texts to be predicted have them too."""
 
 
 def check_encoding(encoding: str | None) -> None:

@@ -9,8 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-import pyarrow as pa
-
 from forgeml.errors import DataError, Problem
 
 MOST_CHARACTERS = 2**27
@@ -65,15 +63,6 @@ def read_records(path: Path, lines: IO[str], delimiter: str) -> Iterator[Record]
         number += 1
 
 
-def as_table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> pa.Table:
-    """Columns of strings from rows that have the header's number of fields."""
-    text = pa.large_string()
-    schema = pa.schema([(name, text) for name in header])
-    if not rows:
-        return schema.empty_table()
-    return pa.table([pa.array(column, text) for column in zip(*rows, strict=True)], schema=schema)
-
-
 def _check_header(where: str, header: Sequence[str], delimiter: str) -> None:
     repeated = [name for name, count in Counter(header).items() if count > 1]
     if repeated:
@@ -112,7 +101,11 @@ def _broken(path: Path, lines: IO[str], line: int, number: int, what: str) -> Pr
 
 def _opening_line(lines: IO[str], begun: int) -> int:
     """The line on which the quote opens that is still open at the end, in a row that begins on line `begun`."""
-    lines.seek(0)
+    try:
+        lines.seek(0)
+    except OSError:
+        # A pipe of which much has been read cannot go back.
+        return begun
     opened, inside = begun, False
     for number, line in enumerate(islice(lines, begun - 1, None), start=begun):
         # Two quotes side by side are one that is written, not one that closes and one that opens.

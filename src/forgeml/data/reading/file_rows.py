@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,20 @@ import pyarrow.compute as pc
 from forgeml.config.schema import DataConfig
 from forgeml.data.cache import kept
 from forgeml.data.reading import delimited, json_rows, parquet, stored
-from forgeml.data.reading.decoding import as_text, undecodable
+from forgeml.data.reading.bad_rows import LeftOut, readable
+from forgeml.data.reading.decoding import CONTROL, as_text, undecodable
 from forgeml.data.reading.json_columns import Columns
-from forgeml.data.reading.opening import DELIMITED, Opened, check_first_bytes, is_packed, open_file, reading_errors
-from forgeml.errors import DataError, Problem
+from forgeml.data.reading.opening import (
+    DELIMITED,
+    Identity,
+    Opened,
+    check_first_bytes,
+    identity_of,
+    is_packed,
+    open_file,
+)
+from forgeml.data.reading.text_columns import as_table
+from forgeml.errors import DataError
 
 OnProgress = Callable[[str, int, int], None]
 """Told of a long piece of work: what it is, bytes done, bytes in all."""
@@ -34,19 +43,10 @@ READER_VERSION = 1
 
 ROWS_AT_ONCE = 10_000
 BYTES_AT_ONCE = 32 * 2**20
-PROBLEMS_SHOWN = 10
 
 LINE, NUMBER = "\0line", "\0row"
 """Columns of the copy with the place of each row: its line, 0 for an item of an array, and its number from 1."""
 NOTES = "notes.json"
-
-CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
-"""Control characters of ASCII other than tab and line ends; those above it are left in, as they are parts of words that
-were decoded wrongly long ago, and texts to be predicted have them too."""
-
-Record = tuple[int, Any] | Problem
-Identity = tuple[str, int, int, int, int]
-"""Real path, size, times of change in nanoseconds and inode of a file."""
 
 
 @dataclass
@@ -54,26 +54,20 @@ class Tally:
     """What the user may not expect of how a file is read, counted while it is."""
 
     rows: int = 0
-    left_out: int = 0
-    first_left_out: str = ""
+    left_out: LeftOut = field(default_factory=LeftOut)
     control: int = 0
     """Values with control characters."""
     delimiter: str = ","
-
-    def leave_out(self, problem: Problem) -> None:
-        """Count a row that cannot be read."""
-        self.first_left_out = self.first_left_out or problem.where
-        self.left_out += 1
 
     def notes(self, path: Path) -> tuple[str, ...]:
         """What there is to say of the file, in sentences."""
         name, notes = path.name, []
         if self.delimiter != ",":
             notes.append(f"the fields of {name} are separated by {delimited.DELIMITERS[self.delimiter]}")
-        if self.left_out:
-            are = "row of {} cannot be read and is" if self.left_out == 1 else "rows of {} cannot be read and are"
-            first = self.first_left_out.replace(str(path), name).partition(" (row")[0]
-            notes.append(f"{self.left_out:,} {are.format(name)} left out, the first at {first}")
+        if count := self.left_out.count:
+            are = "row of {} cannot be read and is" if count == 1 else "rows of {} cannot be read and are"
+            first = self.left_out.first.replace(str(path), name).partition(" (row")[0]
+            notes.append(f"{count:,} {are.format(name)} left out, the first at {first}")
         if self.control:
             hold = "value of {} holds" if self.control == 1 else "values of {} hold"
             notes.append(f"{self.control:,} {hold.format(name)} control characters, which are read as blanks")
@@ -113,25 +107,18 @@ def read_file(path: Path, data: DataConfig, on_progress: OnProgress = ignore) ->
     Raises:
         DataError: not readable, or rows that do not fit; up to ten of them are named together.
     """
-    before = _identity(path)
+    before = identity_of(path)
     weight = before[1] * (PACKED_WEIGHT if is_packed(path) else 1)
     found = _copied(path, data, before, on_progress) if weight > LARGE else None
     if found is None:
         tally = Tally()
         found = stored.join(_tables(path, data, tally, on_progress)), tally.notes(path)
-    if _identity(path) != before:
+    if identity_of(path) != before:
         raise DataError.at(str(path), "it changed while it was read", "try again when it is finished")
     table, notes = found
     if LINE not in table.column_names:
         return FileRows(path, table, None, notes)
     return FileRows(path, table.drop_columns([LINE, NUMBER]), table.select([LINE, NUMBER]), notes)
-
-
-def _identity(path: Path) -> Identity:
-    """What is different whenever the content of the file is."""
-    with reading_errors(path):
-        facts = path.stat()
-        return os.path.realpath(path), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
 
 
 def _copied(
@@ -173,7 +160,7 @@ def _tables(path: Path, data: DataConfig, tally: Tally, on_progress: OnProgress)
         except UnicodeError as error:
             raise undecodable(path, data.encoding) from error
     if not tally.rows:
-        what = f"no rows that can be read, {tally.left_out:,} are left out" if tally.left_out else "no rows"
+        what = f"no rows that can be read, {tally.left_out.count:,} are left out" if tally.left_out.count else "no rows"
         raise DataError.at(str(path), what, "give a file with at least a few labelled texts of every class")
 
 
@@ -197,8 +184,8 @@ def _from_delimited(opened: Opened, lines: TextIOWrapper, data: DataConfig, tall
     records = delimited.read_records(opened.path, lines, delimiter)
     first = next(records, None)
     header = first[1] if isinstance(first, tuple) else []
-    for places, rows in _chunks(opened, _readable(records, data, tally)):
-        yield _placed(delimited.as_table(rows, header), places)
+    for places, rows in _chunks(opened, readable(records, data.on_bad_rows, tally.left_out)):
+        yield _placed(as_table(rows, header), places)
 
 
 def _from_json(opened: Opened, lines: TextIOWrapper, data: DataConfig, tally: Tally) -> Iterator[pa.Table]:
@@ -207,34 +194,10 @@ def _from_json(opened: Opened, lines: TextIOWrapper, data: DataConfig, tally: Ta
     else:
         records = json_rows.read_records(opened.path, lines)
     columns = None
-    for places, rows in _chunks(opened, _readable(records, data, tally)):
+    for places, rows in _chunks(opened, readable(records, data.on_bad_rows, tally.left_out)):
         in_lines = places[0][0] > 0
         columns = columns or Columns(opened.path, "line" if in_lines else "item")
         yield _placed(columns.add(places[0] if in_lines else places[1], rows), places)
-
-
-def _readable(records: Iterable[Record], data: DataConfig, tally: Tally) -> Iterator[tuple[int, int, Any]]:
-    """Line, number and value of the rows without problems.
-
-    Raises:
-        DataError: with the first problems together, unless the rows that have them are to be left out.
-    """
-    problems: list[Problem] = []
-    try:
-        for number, record in enumerate(records, start=1):
-            if not isinstance(record, Problem):
-                if not problems:
-                    yield record[0], number, record[1]
-            elif data.on_bad_rows == "skip":
-                tally.leave_out(record)
-            else:
-                problems.append(record)
-                if len(problems) == PROBLEMS_SHOWN:
-                    break
-    except DataError as error:
-        raise DataError([*problems, *error.problems]) from error
-    if problems:
-        raise DataError(problems)
 
 
 def _chunks(
@@ -263,11 +226,11 @@ def _placed(table: pa.Table, places: tuple[Sequence[int], Sequence[int]]) -> pa.
 def _without_controls(table: pa.Table) -> tuple[pa.Table, int]:
     """The table with blanks in place of control characters, and the number of values that held some."""
     changed = 0
-    for place, field in enumerate(table.schema):
-        if pa.types.is_large_string(field.type):
+    for place, one in enumerate(table.schema):
+        if pa.types.is_large_string(one.type):
             column = table.column(place)
             count = pc.sum(pc.match_substring_regex(column, CONTROL)).as_py()
             if count:
-                table = table.set_column(place, field, pc.replace_substring_regex(column, CONTROL, " "))
+                table = table.set_column(place, one, pc.replace_substring_regex(column, CONTROL, " "))
                 changed += count
     return table, changed

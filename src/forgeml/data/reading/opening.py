@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -65,6 +66,10 @@ BLOCK = 2**18
 DAMAGED = (zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, lzma.LZMAError)
 
 
+Identity = tuple[str, int, int, int, int]
+"""Real path, size, times of change in nanoseconds and inode of a file."""
+
+
 @dataclass(frozen=True)
 class Opened:
     """A file that is being read."""
@@ -87,6 +92,13 @@ class Opened:
     def head(self) -> bytes:
         """The first bytes of the content, while nothing of it has been read."""
         return cast(io.BufferedReader, self.content).peek(64)[:64]
+
+
+def identity_of(path: Path) -> Identity:
+    """What is different whenever the content of the file is."""
+    with reading_errors(path):
+        facts = path.stat()
+        return os.path.realpath(path), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
 
 
 def suffix(path: Path) -> str:

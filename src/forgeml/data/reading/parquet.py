@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +23,22 @@ def read_tables(opened: Opened) -> Iterator[pa.Table]:
     Raises:
         DataError: damaged, or columns of the same name.
     """
+    with parquet_file(opened) as file:
+        schema = pa.schema([pa.field(field.name, _plain(field.type)) for field in file.schema_arrow])
+        yield schema.empty_table()
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
+            table = pa.Table.from_batches([batch])
+            table.validate(full=True)
+            yield table.cast(schema)
+
+
+@contextmanager
+def parquet_file(opened: Opened) -> Iterator[pq.ParquetFile]:
+    """The file as Arrow reads it, with its checksums looked at.
+
+    Raises:
+        DataError: damaged, here or while it is read, or columns of the same name.
+    """
     try:
         # A compressed Parquet file has to be on disk as it is, since it is read from its end.
         with tempfile.TemporaryFile() as unpacked:
@@ -30,24 +47,19 @@ def read_tables(opened: Opened) -> Iterator[pa.Table]:
                 unpacked.seek(0)
             source = unpacked if opened.packed else opened.raw
             file = pq.ParquetFile(source, page_checksum_verification=True)
-            schema = _plain_schema(str(opened.path), file.schema_arrow)
-            yield schema.empty_table()
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
-                table = pa.Table.from_batches([batch])
-                table.validate(full=True)
-                yield table.cast(schema)
+            _check_names(str(opened.path), file.schema_arrow)
+            yield file
     except (pa.ArrowException, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         what = f"damaged, or not readable as Parquet: {reason}"
         raise DataError.at(str(opened.path), what, "copy or download the file again, or write it anew") from error
 
 
-def _plain_schema(where: str, schema: pa.Schema) -> pa.Schema:
+def _check_names(where: str, schema: pa.Schema) -> None:
     repeated = [name for name, count in Counter(schema.names).items() if count > 1]
     if repeated:
         what = f"columns of the same name: {', '.join(map(repr, repeated))}"
         raise DataError.at(where, what, "give each column a name of its own")
-    return pa.schema([pa.field(field.name, _plain(field.type)) for field in schema])
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -102,7 +102,7 @@ def _matching(setting: str, pattern: str) -> list[Path]:
         return [path]
     matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True)) if not os.path.isdir(match)]
     if not matches:
-        raise DataError.at(setting, f"no file matches {pattern}", _missing_fix(path, pattern))
+        raise DataError.at(setting, f"no file matches {pattern}", missing_fix(path, pattern))
     for match in matches:
         _check_file(setting, match, str(match))
     return matches
@@ -120,7 +120,7 @@ def _check_file(setting: str, path: Path, name: str) -> None:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise DataError.at(setting, _why_absent(path, name, error), _missing_fix(path, name)) from error
+        raise DataError.at(setting, _why_absent(path, name, error), missing_fix(path, name)) from error
     if stat.S_ISDIR(mode):
         what = f"{name} is a folder, where a file is expected; in it there are {_found(_data_files(path))}"
         raise DataError.at(setting, what, "name a file, or a pattern such as part-*.csv")
@@ -143,7 +143,7 @@ def _has_train_file(folder: Path) -> bool:
     return os.path.isdir(folder) and any(_stem(file) in SPLIT_NAMES["train"] for file in _data_files(folder))
 
 
-def _missing_fix(path: Path, dataset: str) -> str:
+def missing_fix(path: Path, dataset: str) -> str:
     """Where it may be instead: a file of a like name, the files beside it, or the hub."""
     beside = _data_files(path.parent) if os.path.isdir(path.parent) else []
     close = nearest(path.name, [file.name for file in beside])

@@ -20,7 +20,7 @@ from forgeml.errors import ConfigError
 from forgeml.records import Cut, EncodedTexts, Texts
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from forgeml.data.tokens.tokenizing import AnyTokenizer
 
 FORMAT = 1
 """Of the entries in the cache; to be raised with every change of what is read of a text or of how it is stored."""
@@ -30,9 +30,7 @@ CHARACTERS_AT_ONCE = 2_000_000
 Listener = Callable[[int], None]
 
 
-def encode(
-    tokenizer: PreTrainedTokenizerBase, texts: Texts, cut: Cut, on_progress: Listener = lambda done: None
-) -> EncodedTexts:
+def encode(tokenizer: AnyTokenizer, texts: Texts, cut: Cut, on_progress: Listener = lambda done: None) -> EncodedTexts:
     """Token ids of each text with the model's special tokens, as much of it as the model reads.
 
     Threads may share the tokenizer.
@@ -59,7 +57,7 @@ def encode(
 
 
 def encode_kept(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: AnyTokenizer,
     texts: Texts,
     cut: Cut,
     fingerprint: str,
@@ -115,7 +113,7 @@ class _Rest:
 class _Encoder:
     """All that is settled before the first text is read."""
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: AnyTokenizer
     template: Template
     pairs: bool
     room: int
@@ -123,9 +121,9 @@ class _Encoder:
     pad_id: int
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, texts: Texts, cut: Cut) -> Self:
+    def of(cls, tokenizer: AnyTokenizer, texts: Texts, cut: Cut) -> Self:
         """Learn the special tokens, and what room they leave."""
-        pairs = texts.pair_column is not None
+        pairs = texts.pairs
         template = learn_template(tokenizer, pairs)
         room, least = cut.max_length - template.specials, 1 + pairs
         if room < least:

@@ -10,17 +10,20 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forgeml.data.tokens.bare import BareTokenizer
 from forgeml.errors import ModelError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
+
+    AnyTokenizer = PreTrainedTokenizerBase | BareTokenizer
 
 PROBES = ("a", "b")
 """Two texts from which the special tokens around all other texts are learnt."""
@@ -48,11 +51,11 @@ class Template:
         return any(self.text_types) or any(map(any, self.around_types))
 
 
-_copies: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[object, Tokenizer]] = WeakKeyDictionary()
+_copies: WeakKeyDictionary[AnyTokenizer, tuple[object, Tokenizer]] = WeakKeyDictionary()
 _copying = threading.Lock()
 
 
-def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def tokenize(tokenizer: AnyTokenizer, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Token ids of texts without special tokens, uncut.
 
     Threads may share a tokenizer of the `tokenizers` library: nothing of it is changed.
@@ -64,7 +67,7 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> tuple[
     if backend is None:
         settings: dict[str, Any] = {"add_special_tokens": False, "verbose": False}
         # An empty list is not a batch to every tokenizer.
-        ids: list[list[int]] = tokenizer(list(texts), **settings)["input_ids"] if texts else []
+        ids: list[list[int]] = _in_python(tokenizer)(list(texts), **settings)["input_ids"] if texts else []
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         return np.fromiter(chain.from_iterable(ids), np.int32, lengths.sum()), lengths
     encoded = backend.encode_batch_fast(texts, add_special_tokens=False)
@@ -73,7 +76,7 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> tuple[
     return np.fromiter(chain.from_iterable(one.ids for one in encoded), np.int32, lengths.sum()), lengths
 
 
-def learn_template(tokenizer: PreTrainedTokenizerBase, pairs: bool) -> Template:
+def learn_template(tokenizer: AnyTokenizer, pairs: bool) -> Template:
     """The special tokens that the tokenizer sets around single texts, or around pairs.
 
     Raises:
@@ -103,11 +106,12 @@ def learn_template(tokenizer: PreTrainedTokenizerBase, pairs: bool) -> Template:
     )
 
 
-def describe(tokenizer: PreTrainedTokenizerBase) -> list[Any]:
+def describe(tokenizer: AnyTokenizer) -> list[Any]:
     """All of a tokenizer that its ids depend on, as JSON takes it; the vocabulary as a SHA-256."""
     backend = _backend(tokenizer)
     if backend is None:
-        content = json.dumps([tokenizer.get_vocab(), tokenizer.init_kwargs], sort_keys=True, default=str)
+        own = _in_python(tokenizer)
+        content = json.dumps([own.get_vocab(), own.init_kwargs], sort_keys=True, default=str)
     else:
         content = backend.to_str()
     return [
@@ -122,17 +126,35 @@ def describe(tokenizer: PreTrainedTokenizerBase) -> list[Any]:
     ]
 
 
-def takes_types(tokenizer: PreTrainedTokenizerBase) -> bool:
+def facts_of(tokenizer: AnyTokenizer) -> dict[str, Any]:
+    """What a `BareTokenizer` needs besides its file, as JSON takes it."""
+    return {
+        "pad_token_id": tokenizer.pad_token_id,
+        "truncation_side": tokenizer.truncation_side,
+        "split_special_tokens": bool(tokenizer.split_special_tokens),
+        "model_input_names": list(tokenizer.model_input_names),
+    }
+
+
+def serialized(tokenizer: AnyTokenizer) -> str | None:
+    """A `tokenizer.json` that gives the ids of this tokenizer; None for one that is written in Python."""
+    backend = _backend(tokenizer)
+    return None if backend is None else backend.to_str(pretty=True)
+
+
+def takes_types(tokenizer: AnyTokenizer) -> bool:
     """Whether the model of this tokenizer takes token types."""
     return "token_type_ids" in tokenizer.model_input_names
 
 
-def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | None:
+def _backend(tokenizer: AnyTokenizer) -> Tokenizer | None:
     """A copy of the tokenizer's backend that neither cuts nor pads; None for one that is written in Python.
 
     How to cut and pad is a state of the backend, which other calls change as they go. A copy takes as long as it takes
     to open the tokenizer, so it is made once.
     """
+    if isinstance(tokenizer, BareTokenizer):
+        return tokenizer.backend
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return None
@@ -149,13 +171,17 @@ def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | None:
     return own
 
 
-def _with_specials(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> tuple[list[int], list[int]]:
+def _in_python(tokenizer: AnyTokenizer) -> PreTrainedTokenizerBase:
+    return cast("PreTrainedTokenizerBase", tokenizer)
+
+
+def _with_specials(tokenizer: AnyTokenizer, texts: Sequence[str]) -> tuple[list[int], list[int]]:
     """Ids and types of one text or pair."""
     backend = _backend(tokenizer)
     if backend is not None:
         encoded = backend.encode(texts[0], texts[1] if len(texts) > 1 else None)
         return encoded.ids, encoded.type_ids
-    called = tokenizer(*texts, return_token_type_ids=True)
+    called = _in_python(tokenizer)(*texts, return_token_type_ids=True)
     return called["input_ids"], called["token_type_ids"]
 
 

@@ -1,0 +1,1 @@
+"""Parts of `predict.py`: its texts, what it compares, the timing, processes of their own, and the report."""
