@@ -17,6 +17,7 @@ step "build the source archive, and the wheel from it"
 
 step "install it by itself"
 "$1" -m venv "$work/venv"
+"$1" -m venv "$work/small"
 install=("$work/venv/bin/python" -m pip --disable-pip-version-check install --quiet --constraint constraints.txt)
 "${install[@]}" torch
 wheel=$(echo "$work"/dist/*.whl)
@@ -48,7 +49,6 @@ PYTHON
 step "predict without torch: a small installation, and the files that optimize has written"
 "$forgeml" optimize out/best_model --texts 32 --min-agreement 0 --max-drop 100
 grep -q '"name": "\(onnx\|openvino\)' out/best_model/forgeml.json || { echo "torch is the fastest here, so there is nothing to try" >&2; exit 1; }
-"$1" -m venv "$work/small"
 install=("$work/small/bin/python" -m pip --disable-pip-version-check install --quiet --constraint "$root/constraints.txt")
 "${install[@]}" "${wheel}[onnx,openvino]"
 "$work/small/bin/forgeml" predict out/best_model --json "A warm, funny film that I would see again." >small.json

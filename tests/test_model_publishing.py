@@ -170,7 +170,7 @@ def test_stop_after_the_move_finds_nothing_half_done(tmp_path: Path, monkeypatch
 
     def then_stop(one: Path, other: Path) -> None:
         exchange(one, other)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(publishing, "exchange", then_stop)
     with pytest.raises(Stopped):

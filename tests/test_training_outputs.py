@@ -44,7 +44,7 @@ def _then_stop(work: Callable[..., object]) -> Callable[..., None]:
 
     def run(*arguments: object) -> None:
         work(*arguments)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
     return run
 

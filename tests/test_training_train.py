@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -180,7 +179,7 @@ def test_signal_while_publishing_ends_with_the_new_model(
         flush(folder)
         manifest = tmp_path / "best_model" / "forgeml.json"
         if folder == tmp_path and manifest.is_file() and '"seed": 5' in manifest.read_text():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(publishing, "_flush_folder", then_stop)
     events: list[Event] = []
