@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -40,3 +43,23 @@ def test_answers_do_not_change_afterwards(engines: Path) -> None:
     before = first.copy()
     loaded.run({**INPUTS, "input_ids": INPUTS["input_ids"] + 1})
     assert np.array_equal(first, before)
+
+
+def test_signals_come_after_models_have_gone(engines: Path) -> None:
+    """Models may go in any order, and a signal still finds its handler; it used to end the process."""
+    program = """
+        import faulthandler, gc, signal, sys
+        from pathlib import Path
+        from forgeml.inference.openvino_engine import load
+
+        faulthandler.enable()
+        first, second = (load(Path(sys.argv[1]), "fp32") for _ in range(2))
+        del first
+        gc.collect()
+        del second
+        gc.collect()
+        signal.signal(signal.SIGTERM, lambda number, frame: print("handled"))
+        signal.raise_signal(signal.SIGTERM)
+    """
+    words = [sys.executable, "-c", textwrap.dedent(program), str(engines / "openvino" / "model.xml")]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "handled\n"

@@ -12,17 +12,18 @@ from small_classifiers import Inputs, input_names, padded_batch, small_classifie
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-openvino = pytest.importorskip("openvino", reason="openvino is not installed")
+pytest.importorskip("openvino", reason="openvino is not installed")
 
-from forgeml.optimizing.export import export_onnx  # noqa: E402
-from forgeml.optimizing.openvino_files import convert, quantize  # noqa: E402
+from forgeml.inference.openvino_engine import core
+from forgeml.optimizing.export import export_onnx
+from forgeml.optimizing.openvino_files import convert, quantize
 
 SHAPES = [(1, 1), (1, 5), (2, 1), (3, 7), (5, 33)]
 
 
 def answer(path: Path, batch: Inputs) -> NDArray[np.float32]:
     """Logits of a file, computed in fp32 where it is not in eight bits."""
-    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.array(compiled(batch)["logits"])
 
 

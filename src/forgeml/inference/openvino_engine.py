@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def load(file: Path, precision: str) -> Optimized:
         "INFERENCE_NUM_THREADS": thread_count(),
         "NUM_STREAMS": 1,
     }
-    compiled = openvino.Core().compile_model(str(file), "CPU", settings)
+    compiled = core().compile_model(str(file), "CPU", settings)
     names = [one.get_any_name() for one in compiled.inputs]
     requests = threading.local()
 
@@ -51,3 +52,13 @@ def load(file: Path, precision: str) -> Optimized:
         return logits
 
     return Optimized(tuple(names), run)
+
+
+@cache
+def core() -> openvino.Core:
+    """The library's door, opened once and never closed.
+
+    Its plugin gives the thread that opens it a stack for signals, and takes it back when it closes: of two doors, the
+    first to close leaves the thread without a stack, and the next signal ends the process.
+    """
+    return openvino.Core()
