@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import importlib.metadata
 import json
 import os
 import sys
@@ -31,7 +30,6 @@ THREADS_SET_BY = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
 """Variables that libraries read when they are loaded; the last one is for tokenizers."""
 SETTINGS = ("threads", "texts", "rounds", "repeats", "round_seconds", "starts", "files", "file_rows")
 """Options that figures depend on."""
-MORE_PACKAGES = ("onnxruntime", "openvino")
 
 
 @dataclass(frozen=True)
@@ -149,12 +147,8 @@ def _file(data: Path, split: str) -> Path | None:
 
 def _shared_facts(options: argparse.Namespace) -> dict[str, Any]:
     """What the figures of all models depend on."""
-    known = versions()
-    for name in MORE_PACKAGES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            known[name] = importlib.metadata.version(name)
     settings = {name: getattr(options, name) for name in SETTINGS}
-    return {"machine": describe_machine(), "versions": known, "settings": settings}
+    return {"machine": describe_machine(), "versions": versions(), "settings": settings}
 
 
 def _facts(job: Job) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -79,6 +80,12 @@ def trained(tiny_settings: dict[str, Any], tmp_path_factory: pytest.TempPathFact
     store = {"tracking_uri": f"sqlite:///{folder}/mlflow.db"}
     train(Config.model_validate({**tiny_settings, "mlflow": store, "output_dir": str(folder)}))
     return folder
+
+
+@pytest.fixture
+def saved(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the saved folder that can be changed."""
+    return Path(shutil.copytree(trained / "best_model", tmp_path / "saved"))
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,22 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from forgeml.data.batches import SCORING_BATCH
 from forgeml.inference.classifier import Classifier
 from forgeml.inference.engines import PLAIN, RECORD
 from forgeml.machine import describe_machine
 from forgeml.model.manifest import MANIFEST, file_hashes
-from forgeml.model.saved import open_saved
-from forgeml.optimizing.building import RECIPES, build, calibration_inputs, files_of, record_tokenizer
+from forgeml.optimizing.building import build_all
 from forgeml.records import ListedTexts
+
+INPUTS = {
+    "input_ids": np.array([[2, 5, 6, 3]]),
+    "attention_mask": np.ones((1, 4), np.int64),
+    "token_type_ids": np.zeros((1, 4), np.int64),
+}
+"""A text of four tokens, as engines take it."""
 
 TEXTS = ["A lovely film.", "Boring and bad.", "A good " * 30 + "end", "The river.", "wonderful", "awful " * 90] * 3
 
@@ -22,25 +30,12 @@ TEXTS = ["A lovely film.", "Boring and bad.", "A good " * 30 + "end", "The river
 def with_all_engines(saved: Path, place: Path, best: str = PLAIN, pairs: bool = False) -> Path:
     """A copy of the saved folder at `place` whose record names `best` and has the files of every engine."""
     shutil.copytree(saved, place)
-    model, tokenizer, manifest = open_saved(place, "cpu")
-    cut = Classifier.from_pretrained(saved, "cpu", PLAIN).cut
+    reference = Classifier.from_pretrained(saved, "cpu", PLAIN)
     texts = ListedTexts(TEXTS[:SCORING_BATCH], TEXTS[:SCORING_BATCH][::-1] if pairs else None)
-    reasons = build(place, model, tokenizer, calibration_inputs(tokenizer, texts, cut), lambda done, total: None)
+    record, reasons = build_all(place, file_hashes(place), texts, reference.cut, lambda done, total: None)
     assert not reasons
-    record = {
-        "name": best,
-        "device": "cpu",
-        "machine": describe_machine(),
-        "files": {name: files_of(name, place) for name in RECIPES},
-        "tokenizer": record_tokenizer(tokenizer, place),
-        "max_length": cut.max_length,
-        "weights": {
-            name: f"{known} {(place / name).stat().st_size}"
-            for name, known in file_hashes(place).items()
-            if name in ("config.json", "model.safetensors")
-        },
-    }
-    write_record(place, {**manifest, RECORD: record, "files": file_hashes(place)})
+    record = {"name": best, "device": "cpu", "machine": describe_machine(), **record}
+    write_record(place, {**reference.manifest, RECORD: record, "files": file_hashes(place)})
     return place
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from command import forgeml
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("openvino")
-
-
-@pytest.fixture
-def saved(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the saved folder that can be changed."""
-    return Path(shutil.copytree(trained / "best_model", tmp_path / "saved"))
 
 
 def test_table_and_record(saved: Path) -> None:

@@ -45,12 +45,6 @@ def classifier(trained: Path) -> Classifier:
     return Classifier.from_pretrained(trained / "best_model", "cpu")
 
 
-@pytest.fixture
-def saved(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the saved folder that can be changed."""
-    return Path(shutil.copytree(trained / "best_model", tmp_path / "saved"))
-
-
 def test_prediction_has_label_score_and_scores(classifier: Classifier) -> None:
     """The label is the class of the highest score, and the scores stand in the order of the labels and sum to 1."""
     assert classifier.labels == ("neg", "pos")

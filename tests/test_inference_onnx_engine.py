@@ -7,23 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forgeml.inference.optimized import Optimized
+from engines_made import INPUTS
+from forgeml.inference.optimized import Loaded
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("openvino")
-
-INPUTS = {
-    "input_ids": np.array([[2, 5, 6, 3]]),
-    "attention_mask": np.ones((1, 4), np.int64),
-    "token_type_ids": np.zeros((1, 4), np.int64),
-}
 
 
 def test_file_says_what_it_takes(engines: Path) -> None:
     """Inputs by name; any number of texts and tokens."""
     from forgeml.inference.onnx_engine import load
 
-    loaded: Optimized = load(engines / "onnx" / "model.onnx", "fp32")
+    loaded: Loaded = load(engines / "onnx" / "model.onnx", "fp32")
     assert loaded.inputs == ("input_ids", "attention_mask", "token_type_ids")
     assert loaded.run(INPUTS).shape == (1, 2)
     many = {name: np.repeat(np.repeat(values, 3, axis=0), 5, axis=1) for name, values in INPUTS.items()}

@@ -10,23 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forgeml.inference.optimized import Optimized
+from engines_made import INPUTS
+from forgeml.inference.optimized import Loaded
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("openvino")
-
-INPUTS = {
-    "input_ids": np.array([[2, 5, 6, 3]]),
-    "attention_mask": np.ones((1, 4), np.int64),
-    "token_type_ids": np.zeros((1, 4), np.int64),
-}
 
 
 def test_file_says_what_it_takes(engines: Path) -> None:
     """Inputs by name; any number of texts and tokens."""
     from forgeml.inference.openvino_engine import load
 
-    loaded: Optimized = load(engines / "openvino" / "model.xml", "fp32")
+    loaded: Loaded = load(engines / "openvino" / "model.xml", "fp32")
     assert loaded.inputs == ("input_ids", "attention_mask", "token_type_ids")
     assert loaded.run(INPUTS).shape == (1, 2)
     many = {name: np.repeat(np.repeat(values, 3, axis=0), 5, axis=1) for name, values in INPUTS.items()}
@@ -38,7 +33,7 @@ def test_answers_do_not_change_afterwards(engines: Path) -> None:
     """What one reading gave stays when the next one is made in the same memory."""
     from forgeml.inference.openvino_engine import load
 
-    loaded: Optimized = load(engines / "openvino" / "model.xml", "fp32")
+    loaded: Loaded = load(engines / "openvino" / "model.xml", "fp32")
     first = loaded.run(INPUTS)
     before = first.copy()
     loaded.run({**INPUTS, "input_ids": INPUTS["input_ids"] + 1})

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from forgeml.errors import ModelError
 from forgeml.model.manifest import check_files, file_hashes, read_manifest
-
-
-@pytest.fixture
-def saved(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the saved folder that can be changed."""
-    return Path(shutil.copytree(trained / "best_model", tmp_path / "saved"))
 
 
 def test_folder_of_another_program_has_none(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +23,6 @@ from forgeml.optimizing.building import (
 )
 from forgeml.records import Cut, ListedTexts
 from tokenizers_made import MAKERS
-
-
-@pytest.fixture
-def saved(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the saved folder that can be changed."""
-    return Path(shutil.copytree(trained / "best_model", tmp_path / "saved"))
 
 
 def test_inputs_are_those_that_the_model_takes() -> None:

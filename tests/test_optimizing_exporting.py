@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines_made import INPUTS
 from forgeml.errors import ConfigError, MachineError, ModelError
 from forgeml.inference.classifier import Classifier
 from forgeml.optimizing import exporting
@@ -16,12 +17,6 @@ from forgeml.optimizing.exporting import export
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("openvino")
 pytest.importorskip("onnx")
-
-INPUTS = {
-    "input_ids": np.array([[2, 5, 6, 3]]),
-    "attention_mask": np.ones((1, 4), np.int64),
-    "token_type_ids": np.zeros((1, 4), np.int64),
-}
 
 
 def expected(folder: Path) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,12 +23,6 @@ from forgeml.optimizing.samples import from_training
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("openvino")
-
-
-@pytest.fixture
-def saved(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the saved folder that can be changed."""
-    return Path(shutil.copytree(trained / "best_model", tmp_path / "saved"))
 
 
 def run(

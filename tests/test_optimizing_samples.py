@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,6 @@ from forgeml.errors import DataError, ModelError
 from forgeml.inference.classifier import Classifier
 from forgeml.inference.labelled import how_to_read
 from forgeml.optimizing.samples import from_data, from_training, refuse_foreign
-
-
-@pytest.fixture
-def saved(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the saved folder that can be changed."""
-    return Path(shutil.copytree(trained / "best_model", tmp_path / "saved"))
 
 
 def test_samples_of_the_training_are_held_out(saved: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,26 +48,13 @@ def build_apart(model: Path, place: Path, calibration: ListedTexts) -> dict[str,
 
 def _build(model: Path, place: Path, calibration: ListedTexts) -> dict[str, str]:
     """Copy a model to `place` with the files of every engine, and say of the engines that cannot be had why not."""
-    from forgeml.model.saved import open_saved
-    from forgeml.optimizing.building import RECIPES, build, calibration_inputs, files_of, record_tokenizer
+    from forgeml.optimizing.building import build_all
 
     shutil.copytree(model, place, ignore=shutil.ignore_patterns("onnx", "openvino"))
-    opened, tokenizer, manifest = open_saved(place, "cpu")
-    facts = record_tokenizer(tokenizer, place)
-    if facts is None:
-        return dict.fromkeys(RECIPES, "its tokenizer is written in Python, which needs transformers")
-    cut = cut_of(place)
-    inputs = calibration_inputs(tokenizer, calibration, cut)
-    reasons = build(place, opened, tokenizer, inputs, lambda done, total: None)
-    record = {
-        "name": PLAIN,
-        "device": "cpu",
-        "machine": describe_machine(),
-        "files": {name: files_of(name, place) for name in RECIPES if name not in reasons},
-        "tokenizer": facts,
-        "max_length": cut.max_length,
-    }
-    whole = {**manifest, RECORD: record, "files": file_hashes(place)}
+    reference = Classifier.from_pretrained(model, "cpu", PLAIN)
+    record, reasons = build_all(place, file_hashes(place), calibration, reference.cut, lambda done, total: None)
+    record = {"name": PLAIN, "device": "cpu", "machine": describe_machine(), **record}
+    whole = {**reference.manifest, RECORD: record, "files": file_hashes(place)}
     (place / MANIFEST).write_text(json.dumps(whole), encoding="utf-8")
     return reasons
 

@@ -10,8 +10,8 @@ import typer
 from forgeml.cli.arguments import Json
 from forgeml.errors import ConfigError
 
-KINDS = {"onnx": ".onnx", "openvino": ".xml"}
-"""What can be written, and how its files end."""
+KINDS = ("onnx", "openvino")
+"""What can be written."""
 
 
 def export(

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 RECORD = "engine"
 """Key of the manifest under which `forgeml optimize` writes what it has found."""
 
-
 ENTRIES: Mapping[str, type] = {"name": str, "device": str, "machine": dict, "files": dict, "weights": dict}
 """What every record has, and of which kind."""
 

@@ -10,7 +10,7 @@ import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 from forgeml.inference.engines import Engine
-from forgeml.inference.optimized import Optimized, open_optimized
+from forgeml.inference.optimized import Loaded, open_optimized
 from forgeml.machine import thread_count
 from forgeml.model.logits import Logits
 
@@ -24,7 +24,7 @@ def open_engine(folder: Path, name: str, manifest: Mapping[str, Any], device: st
     return open_optimized(folder, name, manifest, load)
 
 
-def load(file: Path, precision: str) -> Optimized:
+def load(file: Path, precision: str) -> Loaded:
     """A file of this library, to be computed in a precision."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = thread_count()
@@ -42,4 +42,4 @@ def load(file: Path, precision: str) -> Optimized:
             raise MemoryError(str(error)) from error
         return logits
 
-    return Optimized(tuple(names), run)
+    return Loaded(tuple(names), run)

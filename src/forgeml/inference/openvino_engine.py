@@ -12,7 +12,7 @@ import numpy as np
 import openvino
 
 from forgeml.inference.engines import Engine
-from forgeml.inference.optimized import Optimized, open_optimized
+from forgeml.inference.optimized import Loaded, open_optimized
 from forgeml.machine import thread_count
 from forgeml.model.logits import Logits
 
@@ -29,7 +29,7 @@ def open_engine(folder: Path, name: str, manifest: Mapping[str, Any], device: st
     return open_optimized(folder, name, manifest, load)
 
 
-def load(file: Path, precision: str) -> Optimized:
+def load(file: Path, precision: str) -> Loaded:
     """A file of this library, to be computed in a precision."""
     settings = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
@@ -51,7 +51,7 @@ def load(file: Path, precision: str) -> Optimized:
             raise MemoryError("OpenVINO gave no answer")
         return logits
 
-    return Optimized(tuple(names), run)
+    return Loaded(tuple(names), run)
 
 
 @cache

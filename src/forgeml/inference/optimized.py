@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,13 +15,13 @@ from forgeml.data.tokens.bare import BareTokenizer
 from forgeml.errors import ModelError
 from forgeml.inference.engines import ENGINES, RECORD, Engine
 from forgeml.model.logits import Logits, mean_of_pieces
-from forgeml.model.manifest import CARD_FILE, check_files
+from forgeml.model.manifest import CARD_FILE, check_files, long_texts_of
 from forgeml.model.publishing import copy_files, prepared_for, writing
 from forgeml.records import Batch, Cut
 
 
 @dataclass(frozen=True)
-class Optimized:
+class Loaded:
     """A model as a library has loaded it."""
 
     inputs: tuple[str, ...]
@@ -30,9 +30,7 @@ class Optimized:
     """Logits of the pieces, shape (pieces, outputs), from arrays of shape (pieces, longest)."""
 
 
-def open_optimized(
-    folder: Path, name: str, manifest: Mapping[str, Any], load: Callable[[Path, str], Optimized]
-) -> Engine:
+def open_optimized(folder: Path, name: str, manifest: Mapping[str, Any], load: Callable[[Path, str], Loaded]) -> Engine:
     """The model of a folder, ready to run by a library that reads its own kind of files.
 
     Args:
@@ -55,18 +53,23 @@ def open_optimized(
         tokenizer=BareTokenizer.open(folder / tokenizer["file"], tokenizer),
         task=manifest["task"],
         labels=tuple(manifest["labels"]),
-        cut=Cut(record["max_length"], manifest["config"].get("model", {}).get("long_texts", "truncate")),
+        cut=Cut(record["max_length"], long_texts_of(manifest)),
         device="cpu",
         save=partial(_save, folder),
     )
 
 
-def _forward(loaded: Optimized, batch: Batch) -> Logits:
+def inputs_by_name(batch: Batch, names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """What a model takes of a batch, each of shape (pieces, longest)."""
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if "token_type_ids" in loaded.inputs:
+    if "token_type_ids" in names:
         types = batch.token_type_ids
         inputs["token_type_ids"] = np.zeros_like(batch.input_ids) if types is None else types
-    return mean_of_pieces(loaded.run({name: inputs[name] for name in loaded.inputs}), batch)
+    return {name: inputs[name] for name in names}
+
+
+def _forward(loaded: Loaded, batch: Batch) -> Logits:
+    return mean_of_pieces(loaded.run(inputs_by_name(batch, loaded.inputs)), batch)
 
 
 def _check_weights(folder: Path, recorded: Mapping[str, str], files: Mapping[str, str]) -> None:

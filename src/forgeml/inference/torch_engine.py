@@ -15,6 +15,7 @@ from forgeml.inference.engines import ENGINES, Engine
 from forgeml.model import saved
 from forgeml.model.forward import batch_logits
 from forgeml.model.logits import Logits
+from forgeml.model.manifest import long_texts_of
 from forgeml.model.pretrained import DEFAULT_MAX_LENGTH, PROBLEM_TYPES, position_limit
 from forgeml.records import Batch, Cut, Task
 from forgeml.runtime import choose_device
@@ -36,7 +37,6 @@ def open_engine(folder: Path, name: str, manifest: Mapping[str, Any], device: st
     model, tokenizer, _ = saved.open_saved(folder, chosen)
     _check_labels(folder, model)
     limit = position_limit(model.config, tokenizer) or DEFAULT_MAX_LENGTH
-    long_texts = manifest.get("config", {}).get("model", {}).get("long_texts", "truncate")
     precision = ENGINES[name].precision
     # What is saved from here is the model in fp32; a bf16 copy of it only answers.
     running = model if precision == "fp32" else _in(model, DTYPES[precision])
@@ -46,7 +46,7 @@ def open_engine(folder: Path, name: str, manifest: Mapping[str, Any], device: st
         tokenizer=tokenizer,
         task=_task(model.config),
         labels=tuple(label for _, label in sorted((model.config.id2label or {}).items())),
-        cut=Cut(limit, long_texts),
+        cut=Cut(limit, long_texts_of(manifest)),
         device=chosen,
         save=partial(_save, folder, saved.Classifying(model, tokenizer, limit)),
     )

@@ -54,6 +54,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
+def long_texts_of(manifest: Mapping[str, Any]) -> str:
+    """What the model was trained to read of long texts; their beginning where the manifest does not say."""
+    return str(manifest.get("config", {}).get("model", {}).get("long_texts", "truncate"))
+
+
 def check_files(folder: Path, files: Mapping[str, str], names: Iterable[str]) -> None:
     """See that files are there and have not changed since they were saved; the card is for people to write in.
 

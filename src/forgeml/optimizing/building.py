@@ -18,8 +18,11 @@ from forgeml.data.tokens.encoding import encode
 from forgeml.data.tokens.tokenizing import facts_of, serialized
 from forgeml.errors import ModelError, first_line
 from forgeml.inference.engines import ENGINES, install_line
+from forgeml.inference.optimized import inputs_by_name
 from forgeml.machine import is_out_of_memory
+from forgeml.model.manifest import CONFIG
 from forgeml.model.publishing import ENGINE_FOLDERS
+from forgeml.model.saved import open_saved
 from forgeml.records import Cut, Texts
 
 if TYPE_CHECKING:
@@ -112,6 +115,35 @@ def build(
     return reasons
 
 
+def build_all(
+    folder: Path, hashes: Mapping[str, str], texts: Texts, cut: Cut, on_progress: OnProgress
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write the files of all engines that can be had into a saved folder, and say what is needed to open them.
+
+    Args:
+        folder: the saved folder.
+        hashes: SHA-256 of its files by their names, as its manifest has them.
+        texts: that eight-bit numbers are set by.
+        cut: what the model reads of a long text.
+        on_progress: told the files done and those in all.
+
+    Returns:
+        The entries of the record that the engines are opened by, and of those that cannot be had, why not.
+
+    Raises:
+        ModelError: the folder does not open.
+    """
+    model, tokenizer, _ = open_saved(folder, "cpu")
+    facts = record_tokenizer(tokenizer, folder)
+    if facts is None:
+        reasons = dict.fromkeys(RECIPES, "its tokenizer is written in Python, which needs transformers")
+    else:
+        reasons = build(folder, model, tokenizer, calibration_inputs(tokenizer, texts, cut), on_progress)
+    files = {name: files_of(name, folder) for name in RECIPES if name not in reasons}
+    weights = weights_of(hashes, folder)
+    return {"files": files, "tokenizer": facts, "max_length": cut.max_length, "weights": weights}, reasons
+
+
 def write(
     name: str, folder: Path, model: PreTrainedModel, tokenizer: AnyTokenizer, calibration: Sequence[Inputs] = ()
 ) -> None:
@@ -137,6 +169,12 @@ def write(
         run(folder / RECIPES[EXACT].file, target, *([calibration] if name in CALIBRATED else []))
 
 
+def weights_of(hashes: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """SHA-256 and size of the files that the engines' files are made of."""
+    names = [name for name in hashes if name == CONFIG or name.endswith(".safetensors")]
+    return {name: f"{hashes[name]} {(folder / name).stat().st_size}" for name in names}
+
+
 def files_of(name: str, folder: Path) -> list[str]:
     """Paths in the folder of an engine's files that are there, the one that is opened first."""
     file = folder / RECIPES[name].file
@@ -152,12 +190,7 @@ def inputs_of(tokenizer: AnyTokenizer) -> list[str]:
 def calibration_inputs(tokenizer: AnyTokenizer, texts: Texts, cut: Cut) -> list[Inputs]:
     """Texts in batches of like length, as engines take them."""
     names, batches = inputs_of(tokenizer), scoring_batches(encode(tokenizer, texts, cut), SCORING_BATCH)
-    found: list[Inputs] = []
-    for batch in batches:
-        types = np.zeros_like(batch.input_ids) if batch.token_type_ids is None else batch.token_type_ids
-        every = dict(zip(INPUTS, (batch.input_ids, batch.attention_mask, types), strict=True))
-        found.append({name: every[name] for name in names})
-    return found
+    return [inputs_by_name(batch, names) for batch in batches]
 
 
 def record_tokenizer(tokenizer: AnyTokenizer, folder: Path) -> dict[str, Any] | None:

@@ -30,11 +30,7 @@ class Group:
 
 
 def dense_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Products of all tokens with a constant matrix; head and pooler, small and decisive, are not among them.
-
-    Weights that a model uses again under another name get the first name everywhere.
-    """
-    _name_once(graph)
+    """Products of all tokens with a constant matrix; head and pooler, small and decisive, are not among them."""
     matrices = {tensor.name: tensor for tensor in graph.initializer if len(tensor.dims) == 2}
     classes = graph.output[0].type.tensor_type.shape.dim[-1].dim_value
     return [
@@ -43,17 +39,6 @@ def dense_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
         # Head and pooler see one token a text, which makes them Gemm nodes, or are as wide as there are classes.
         if node.op_type == "MatMul" and node.input[1] in matrices and matrices[node.input[1]].dims[1] != classes
     ]
-
-
-def _name_once(graph: onnx.GraphProto) -> None:
-    """Let nodes take initializers themselves instead of their aliases."""
-    known = {tensor.name for tensor in graph.initializer}
-    aliases: dict[str, str] = {}
-    for node in graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = aliases.get(name, name)
-        if node.op_type == "Identity" and node.input[0] in known:
-            aliases[node.output[0]] = node.input[0]
 
 
 def groups(nodes: Sequence[onnx.NodeProto]) -> list[Group]:

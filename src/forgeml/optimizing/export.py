@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import onnx
 import torch
 
-from forgeml.errors import ModelError
+from forgeml.errors import ModelError, first_line
 from forgeml.optimizing.first_token import keep_first_token
 from forgeml.optimizing.int8_layers import LARGEST_FILE
 
@@ -78,11 +78,9 @@ def export_onnx(model: PreTrainedModel, inputs: Sequence[str], path: Path) -> No
             )
     except (RuntimeError, TypeError, ValueError, LookupError, NotImplementedError, AttributeError) as error:
         path.unlink(missing_ok=True)
-        lines = str(error).strip().splitlines()
-        reason = lines[0] if lines else repr(error)
         raise ModelError.at(
             f"model type {model.config.model_type}",
-            f"cannot be written as ONNX: {reason}",
+            f"cannot be written as ONNX: {first_line(error)}",
             "use the saved model as it is, or train another architecture, such as BERT or RoBERTa",
         ) from error
     _trim(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import nan
@@ -90,10 +90,10 @@ def speeds(
     """
     order = np.random.default_rng(0).permutation(len(part))
     firsts, seconds = read(part.texts, 0, len(part))
-    shuffled = _picked(firsts, seconds, order)
+    shuffled = ListedTexts([firsts[i] for i in order], None if seconds is None else [seconds[i] for i in order])
     names = list(classifiers)
     count = _texts_in_round(classifiers[names[0]], shuffled)
-    many = ListedTexts(shuffled.firsts[:count], None if shuffled.seconds is None else shuffled.seconds[:count])
+    many = ListedTexts(*read(shuffled, 0, count))
     rates: dict[str, list[float]] = {name: [] for name in names}
     times: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(ROUNDS):
@@ -120,7 +120,7 @@ def _agreement(task: Task, exact: Logits, found: Logits, thresholds: NDArray[np.
 
 
 def _texts_in_round(reference: Classifier, texts: ListedTexts) -> int:
-    few = ListedTexts(texts.firsts[:FEWEST_TEXTS], None if texts.seconds is None else texts.seconds[:FEWEST_TEXTS])
+    few = ListedTexts(*read(texts, 0, FEWEST_TEXTS))
     reference.logits(few)
     rate = len(few) / _timed(lambda: reference.logits(few))
     return min(len(texts), MOST_TEXTS, max(FEWEST_TEXTS, round(rate * ROUND_S)))
@@ -128,7 +128,7 @@ def _texts_in_round(reference: Classifier, texts: ListedTexts) -> int:
 
 def _one_by_one(classifier: Classifier, texts: ListedTexts, count: int) -> list[float]:
     """Seconds for each of some texts alone."""
-    alone = [_picked(texts.firsts, texts.seconds, np.array([place])) for place in range(min(count, len(texts)))]
+    alone = [ListedTexts(*read(texts, place, place + 1)) for place in range(min(count, len(texts)))]
     return [_timed(partial(classifier.predict, one.firsts, one.seconds)) for one in alone]
 
 
@@ -136,7 +136,3 @@ def _timed(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
-
-
-def _picked(firsts: Sequence[str], seconds: Sequence[str] | None, order: NDArray[np.int64]) -> ListedTexts:
-    return ListedTexts([firsts[i] for i in order], None if seconds is None else [seconds[i] for i in order])

@@ -17,18 +17,9 @@ from forgeml.inference.engines import ENGINES, PLAIN, RECORD, open_engine
 from forgeml.machine import describe_machine, thread_count, versions
 from forgeml.metrics import DEFAULT_METRIC, METRICS, is_defined
 from forgeml.model.logits import Logits
-from forgeml.model.manifest import CONFIG, FORMAT, MANIFEST, file_hashes, read_manifest
+from forgeml.model.manifest import FORMAT, MANIFEST, file_hashes, read_manifest
 from forgeml.model.publishing import prepared_for, writing
-from forgeml.model.saved import open_saved
-from forgeml.optimizing.building import (
-    RECIPES,
-    build,
-    calibration_inputs,
-    files_of,
-    record_tokenizer,
-    refuse_others,
-    remove_others,
-)
+from forgeml.optimizing.building import RECIPES, build_all, refuse_others, remove_others, weights_of
 from forgeml.optimizing.measuring import Quality, Speed, quality, speeds
 from forgeml.optimizing.samples import Samples
 from forgeml.records import Split
@@ -134,33 +125,21 @@ def _open_all(
     reference: Classifier, prepared: Path, samples: Samples, tell: Tell
 ) -> tuple[dict[str, Classifier], dict[str, str]]:
     """All engines that can be had, opened, the reference first; and why the others cannot."""
-    model, tokenizer, _ = open_saved(prepared, "cpu")
     refuse_others(prepared)
-    facts = record_tokenizer(tokenizer, prepared)
-    if facts is None:
-        reasons = dict.fromkeys(RECIPES, "its tokenizer is written in Python, which needs transformers")
-    else:
-        calibration = calibration_inputs(tokenizer, samples.calibration, reference.cut)
-        reasons = build(
-            prepared, model, tokenizer, calibration, lambda done, total: tell(Progress("build engines", done, total))
-        )
-    there = [name for name in ENGINES if name not in reasons]
-    files = {name: files_of(name, prepared) for name in there if name in RECIPES}
-    weights = _weights(reference.manifest["files"], prepared)
-    record = {"files": files, "tokenizer": facts, "max_length": reference.cut.max_length, "weights": weights}
+    record, reasons = build_all(
+        prepared,
+        reference.manifest["files"],
+        samples.calibration,
+        reference.cut,
+        lambda done, total: tell(Progress("build engines", done, total)),
+    )
     manifest = {**_without_engine(reference.manifest), RECORD: record}
     found = {PLAIN: reference}
-    for name in there:
-        if name != PLAIN:
+    for name in ENGINES:
+        if name != PLAIN and name not in reasons:
             device = "cpu" if name in RECIPES else reference.device
             found[name] = Classifier(open_engine(prepared, name, manifest, device), manifest)
     return found, reasons
-
-
-def _weights(files: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """SHA-256 and size of the files that the engines' files are made of."""
-    names = [name for name in files if name == CONFIG or name.endswith(".safetensors")]
-    return {name: f"{files[name]} {(folder / name).stat().st_size}" for name in names}
 
 
 def _measure(found: Mapping[str, Classifier], samples: Samples, guard: Guard, tell: Tell) -> list[Trial]:
@@ -208,7 +187,7 @@ def _finish(prepared: Path, found: Classifier, outcome: Optimized, samples: Samp
         "machine": describe_machine(),
         "threads": thread_count(),
         "files": files,
-        "weights": _weights(found.manifest["files"], prepared),
+        "weights": weights_of(found.manifest["files"], prepared),
         "measured_on": {"data": samples.data, "split": samples.measured.name, "texts": outcome.texts},
         "metric": outcome.metric,
         "guard": asdict(guard),

@@ -156,7 +156,7 @@ def text_columns(names: Sequence[str], wanted: Wanted, scorer: Scorer, where: st
     usual = usual_pair(names, wanted.pair_column) if scorer.pairs else (None, None)
     first = wanted.text_columns or _all_in(names, scorer.text_columns)
     if not first:
-        first = (usual[0],) if usual[0] else (_obvious(names, where, "text", "--text-column"),)
+        first = (usual[0],) if usual[0] else (_obvious(names, where),)
     second = wanted.pair_column
     if scorer.pairs and not second:
         second = scorer.pair_column if scorer.pair_column in names else usual[1]
@@ -186,15 +186,15 @@ def _all_in(names: Sequence[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
     return wanted if set(wanted) <= set(names) else ()
 
 
-def _obvious(names: Sequence[str], where: str, what: str, option: str) -> str:
+def _obvious(names: Sequence[str], where: str) -> str:
     found = usual_names(names, TEXT_NAMES)
     if len(found) == 1:
         return found[0]
     if found:
-        said = f"several columns may hold the {what}: {_listed(found)}"
-        raise DataError.at(where, said, f"choose one, such as {option} {found[0]}")
-    said = f"no column has a usual name for the {what}; found {_listed(names)}"
-    raise DataError.at(where, said, f"name it, such as {option} {names[0]}")
+        said = f"several columns may hold the text: {_listed(found)}"
+        raise DataError.at(where, said, f"choose one, such as --text-column {found[0]}")
+    said = f"no column has a usual name for the text; found {_listed(names)}"
+    raise DataError.at(where, said, f"name it, such as --text-column {names[0]}")
 
 
 def _absent(names: Sequence[str], option: str, name: str, where: str) -> DataError:
