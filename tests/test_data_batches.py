@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from forgeml.data.batches import SCORING_BATCH, collate, plan_scoring, plan_training, scoring_batches
+from forgeml.data.batches import SCORING_BATCH, collate, gathered, plan_scoring, plan_training, scoring_batches
 from forgeml.records import EncodedTexts
 
 Lengths = NDArray[np.int64]
@@ -20,7 +22,9 @@ def _lengths(texts: int, seed: int = 0) -> Lengths:
 def _encoded(lengths: Lengths, pad_id: int = 9) -> EncodedTexts:
     """Texts of these lengths; all ids are different."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return EncodedTexts(np.arange(100, 100 + offsets[-1], dtype=np.int32), offsets, pad_id, 0)
+    return EncodedTexts(
+        np.arange(100, 100 + offsets[-1], dtype=np.int32), offsets, pad_id, np.zeros(len(offsets) - 1, bool)
+    )
 
 
 def _padding(plan: list[Lengths], lengths: Lengths) -> float:
@@ -97,7 +101,9 @@ def _windowed(counts: list[int], length: int = 3) -> EncodedTexts:
     """Texts of so many pieces each, all pieces of one length; all ids are different."""
     bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     offsets = np.arange(bounds[-1] + 1) * length
-    return EncodedTexts(np.arange(offsets[-1], dtype=np.int32), offsets, 99, 0, bounds=bounds)
+    return EncodedTexts(
+        np.arange(offsets[-1], dtype=np.int32), offsets, 99, np.zeros(len(bounds) - 1, bool), bounds=bounds
+    )
 
 
 def test_collate_keeps_the_pieces_of_a_text_together() -> None:
@@ -113,7 +119,7 @@ def test_collate_keeps_the_pieces_of_a_text_together() -> None:
 def test_collate_pads_token_types_with_zero() -> None:
     """Token types stand where their ids stand; without any there is no array of them."""
     plain = _encoded(np.array([2, 3]))
-    typed = EncodedTexts(plain.ids, plain.offsets, 9, 0, types=np.array([0, 1, 0, 1, 2], np.uint8))
+    typed = EncodedTexts(plain.ids, plain.offsets, 9, plain.lost, types=np.array([0, 1, 0, 1, 2], np.uint8))
     types = collate(typed, np.array([1, 0])).token_type_ids
     assert types is not None
     assert (types.tolist(), types.dtype) == ([[0, 1, 2], [0, 1, 0]], np.int64)
@@ -149,3 +155,26 @@ def test_scoring_batches_hold_the_texts_of_the_plan() -> None:
         for ids, mask, index in zip(batch.input_ids, batch.attention_mask, batch.indexes, strict=True):
             expected = encoded.ids[encoded.offsets[index] : encoded.offsets[index + 1]]
             assert ids[mask.astype(bool)].tolist() == expected.tolist()
+
+
+def test_texts_of_several_encodings_make_one_batch() -> None:
+    """Gathered texts are padded as they would be in their own encodings: windows, token types and what was lost."""
+    plain, windows = _encoded(np.array([2, 5, 3]), pad_id=99), _windowed([1, 3], length=4)
+    typed = replace(plain, types=np.arange(10, dtype=np.uint8), lost=np.array([True, False, False]))
+    chosen = [(windows, 1), (typed, 0), (plain, 2), (windows, 0)]
+    together = gathered(chosen)
+    assert together.lost.tolist() == [False, True, False, False]
+    batch = collate(together, np.arange(4))
+    alone = [collate(encoded, np.array([text])) for encoded, text in chosen]
+    assert batch.owners is not None
+    assert batch.owners.tolist() == [0, 0, 0, 1, 2, 3]
+    assert batch.token_type_ids is not None
+    rows = [(one, row) for one in alone for row in range(len(one.input_ids))]
+    for place, (one, row) in enumerate(rows):
+        real = one.attention_mask[row] == 1
+        length = int(real.sum())
+        assert batch.input_ids[place, :length].tolist() == one.input_ids[row][real].tolist()
+        assert batch.attention_mask[place].sum() == length
+        types = np.zeros(length) if one.token_type_ids is None else one.token_type_ids[row][real]
+        assert batch.token_type_ids[place, :length].tolist() == types.tolist()
+    assert gathered([(plain, 1)]).bounds is None

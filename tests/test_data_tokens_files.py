@@ -37,7 +37,7 @@ def test_what_is_written_is_read(types: np.ndarray | None, bounds: np.ndarray | 
     if types is not None:
         with GrowingArray(tmp_path / TYPES, np.uint8) as file:
             file.add(types)
-    finish(tmp_path, OFFSETS, bounds, {"pad_id": 7, "truncated": 1})
+    finish(tmp_path, OFFSETS, np.arange(len(OFFSETS) - 1 if bounds is None else len(bounds) - 1) == 0, bounds, 7)
     found = load(tmp_path, 2 if bounds is None else 1)
     assert (found.ids.tolist(), found.offsets.tolist()) == ([0, 1, 2, 3, 4], [0, 2, 5])
     assert (found.pad_id, found.truncated) == (7, 1)
@@ -49,7 +49,7 @@ def test_what_is_written_is_read(types: np.ndarray | None, bounds: np.ndarray | 
 def test_ids_stay_on_disk(tmp_path: Path) -> None:
     """The arrays are views of the files and cannot be written to."""
     _write(tmp_path)
-    finish(tmp_path, OFFSETS, None, {"pad_id": 0, "truncated": 0})
+    finish(tmp_path, OFFSETS, np.zeros(len(OFFSETS) - 1, bool), None, 0)
     ids = load(tmp_path, 2).ids
     assert isinstance(ids.base, np.memmap)
     assert not ids.flags.writeable
@@ -58,7 +58,7 @@ def test_ids_stay_on_disk(tmp_path: Path) -> None:
 def test_other_numbers_are_damage(tmp_path: Path) -> None:
     """Offsets that do not end with the ids, or another number of texts, are not taken for the texts asked for."""
     _write(tmp_path)
-    finish(tmp_path, OFFSETS, None, {"pad_id": 0, "truncated": 0})
+    finish(tmp_path, OFFSETS, np.zeros(len(OFFSETS) - 1, bool), None, 0)
     with pytest.raises(DamagedError):
         load(tmp_path, 3)
     _write(tmp_path, count=4)

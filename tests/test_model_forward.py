@@ -116,7 +116,7 @@ def test_windows_are_averaged(model: torch.nn.Module, tokenizer: PreTrainedToken
     """A text's logits are the mean over its windows, each scored as a text of its own, in whatever batch."""
     encoded = encode(tokenizer, listed(TEXTS), Cut(12, "windows"))
     assert encoded.bounds is not None
-    pieces = EncodedTexts(encoded.ids, encoded.offsets, encoded.pad_id, 0)
+    pieces = EncodedTexts(encoded.ids, encoded.offsets, encoded.pad_id, np.zeros(len(encoded.offsets) - 1, bool))
     alone = predict_logits(model, batches(pieces, *([index] for index in range(len(pieces)))), "cpu")
     expected = [alone[start:stop].mean(axis=0) for start, stop in itertools.pairwise(encoded.bounds)]
     for size in (1, 8, 100):

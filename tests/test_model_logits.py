@@ -41,7 +41,7 @@ def test_pieces_are_averaged_as_by_torch() -> None:
 
     logits = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
     offsets, bounds = np.arange(10), np.array([0, 1, 4, 9])
-    encoded = EncodedTexts(np.arange(9, dtype=np.int32), offsets, 0, 0, bounds=bounds)
+    encoded = EncodedTexts(np.arange(9, dtype=np.int32), offsets, 0, np.zeros(len(bounds) - 1, bool), bounds=bounds)
     batch = collate(encoded, np.array([2, 0, 1]))
     expected = batch_logits(Given(), batch, "cpu").numpy()
     found = mean_of_pieces(logits.numpy()[batch.input_ids[:, 0]], batch)

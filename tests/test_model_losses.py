@@ -106,7 +106,9 @@ def test_accumulation_equals_the_large_batch(task: Task, size: int) -> None:
     """With class weights too, batches added up for one step give the loss and the gradients of one large batch."""
     logits, labels = TASKS[task]
     weights = balanced_weights(task, labels, CLASSES)
-    encoded = EncodedTexts(np.arange(2 * EXAMPLES, dtype=np.int32) % 20, np.arange(0, 2 * EXAMPLES + 1, 2), 0, 0)
+    encoded = EncodedTexts(
+        np.arange(2 * EXAMPLES, dtype=np.int32) % 20, np.arange(0, 2 * EXAMPLES + 1, 2), 0, np.zeros(EXAMPLES, bool)
+    )
     training_set = TrainingSet(encoded, labels, np.arange(EXAMPLES))
     found = []
     for step in (EXAMPLES, size):

@@ -15,7 +15,7 @@ from tiny import listed
 
 def test_lengths_come_from_the_offsets() -> None:
     """Text i has the tokens between its offset and the next."""
-    encoded = EncodedTexts(np.arange(6, dtype=np.int32), np.array([0, 2, 2, 6]), pad_id=0, truncated=0)
+    encoded = EncodedTexts(np.arange(6, dtype=np.int32), np.array([0, 2, 2, 6]), pad_id=0, lost=np.zeros(3, bool))
     assert len(encoded) == 3
     assert encoded.lengths.tolist() == [2, 0, 4]
 
@@ -23,7 +23,7 @@ def test_lengths_come_from_the_offsets() -> None:
 def test_a_text_of_several_pieces_counts_once() -> None:
     """With windows a text is as long as all its pieces together."""
     offsets, bounds = np.array([0, 2, 2, 6]), np.array([0, 2, 3])
-    encoded = EncodedTexts(np.arange(6, dtype=np.int32), offsets, pad_id=0, truncated=0, bounds=bounds)
+    encoded = EncodedTexts(np.arange(6, dtype=np.int32), offsets, pad_id=0, lost=np.zeros(2, bool), bounds=bounds)
     assert len(encoded) == 2
     assert encoded.lengths.tolist() == [2, 4]
 

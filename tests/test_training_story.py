@@ -110,7 +110,7 @@ def test_findings_say_what_stands_in_train_too() -> None:
 )
 def test_lengths_say_how_many_are_cut(long_texts: str, windows: str, longer: str) -> None:
     """The share of texts above the limit is always told, and what is read of them."""
-    encoded = EncodedTexts(np.zeros(40, np.int32), np.array([0, 10, 40]), 0, truncated=1)
+    encoded = EncodedTexts(np.zeros(40, np.int32), np.array([0, 10, 40]), 0, np.array([False, True]))
     if windows:
         encoded = replace(encoded, offsets=np.array([0, 10, 20, 40]), bounds=np.array([0, 1, 3]))
     note = story.lengths(encoded, Cut(30, long_texts))

@@ -69,7 +69,7 @@ def test_work_counts_windows(materials: Materials) -> None:
     texts = listed(["good " * 200, "bad " * 200])
     windows = encode(materials.tokenizer, texts, Cut(32, "windows"))
     assert windows.bounds is not None
-    each = EncodedTexts(windows.ids, windows.offsets, windows.pad_id, 0)
+    each = EncodedTexts(windows.ids, windows.offsets, windows.pad_id, np.zeros(len(windows.offsets) - 1, bool))
     (of_windows,) = work_of(materials.model, windows, [np.arange(2)])
     (of_pieces,) = work_of(materials.model, each, [np.arange(len(each))])
     assert of_windows == of_pieces

@@ -193,8 +193,8 @@ class EncodedTexts:
     """Shape (pieces + 1,)."""
     pad_id: int
     """Token id that a batch is filled up with."""
-    truncated: int
-    """Number of texts of which something is not read, as they are longer than the limit."""
+    lost: NDArray[np.bool_]
+    """Of which texts something is not read, as they are longer than the limit; shape (texts,)."""
     types: NDArray[np.uint8] | None = None
     """Token type of each token where a model tells them apart, as for pairs; shape (tokens,)."""
     bounds: NDArray[np.int64] | None = None
@@ -210,6 +210,11 @@ class EncodedTexts:
         starts = self.offsets if self.bounds is None else self.offsets[self.bounds]
         lengths: NDArray[np.int64] = starts[1:] - starts[:-1]
         return lengths
+
+    @property
+    def truncated(self) -> int:
+        """Number of texts of which something is not read."""
+        return int(self.lost.sum())
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,38 @@ def scoring_batches(encoded: EncodedTexts, batch_size: int) -> Iterator[Batch]:
     return (collate(encoded, indexes) for indexes in plan_scoring(encoded, batch_size))
 
 
+def gathered(chosen: Sequence[tuple[EncodedTexts, int]]) -> EncodedTexts:
+    """Texts of several encodings as one, in the order given.
+
+    Args:
+        chosen: one text or more, each by the encoding that it is in and its number there; all of one tokenizer. Where
+            some have token types and others do not, those others are all of type 0.
+    """
+    pieces = [_span(encoded, text) for encoded, text in chosen]
+    spans = [
+        (encoded.offsets[start], encoded.offsets[end])
+        for (encoded, _), (start, end) in zip(chosen, pieces, strict=True)
+    ]
+    ids = np.concatenate([one.ids[start:end] for (one, _), (start, end) in zip(chosen, spans, strict=True)])
+    has_types = any(one.types is not None for one, _ in chosen)
+    types = [
+        np.zeros(end - start, np.uint8) if one.types is None else one.types[start:end]
+        for (one, _), (start, end) in zip(chosen, spans, strict=True)
+    ]
+    lengths = np.concatenate(
+        [np.diff(one.offsets[start : end + 1]) for (one, _), (start, end) in zip(chosen, pieces, strict=True)]
+    )
+    counts = np.array([end - start for start, end in pieces])
+    return EncodedTexts(
+        ids,
+        np.concatenate([[0], lengths.cumsum()]),
+        chosen[0][0].pad_id,
+        np.array([one.lost[text] for one, text in chosen]),
+        np.concatenate(types) if has_types else None,
+        np.concatenate([[0], counts.cumsum()]) if (counts > 1).any() else None,
+    )
+
+
 def padded_size(encoded: EncodedTexts, indexes: Indexes) -> tuple[int, int]:
     """Pieces and longest piece of a batch of these texts: the shape of its arrays."""
     pieces, _ = _pieces(encoded, indexes)
@@ -100,6 +132,11 @@ def _pieces(encoded: EncodedTexts, indexes: Indexes) -> tuple[Indexes, Indexes |
     owners = np.repeat(np.arange(len(indexes)), counts)
     pieces = np.arange(len(owners)) + np.repeat(firsts - (counts.cumsum() - counts), counts)
     return pieces, owners
+
+
+def _span(encoded: EncodedTexts, text: int) -> tuple[int, int]:
+    """Where the pieces of a text begin and end."""
+    return (text, text + 1) if encoded.bounds is None else (int(encoded.bounds[text]), int(encoded.bounds[text + 1]))
 
 
 def _cut(order: Indexes, batch_size: int) -> list[Indexes]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forgeml.data.batches import SCORING_BATCH, scoring_batches
-from forgeml.data.tokens.encoding import encode
+from forgeml.data.tokens.encoding import Encoder
 from forgeml.errors import ModelError
 from forgeml.inference.engines import Engine, choose, open_engine
 from forgeml.inference.explaining.asking import explain_answer
@@ -21,7 +21,7 @@ from forgeml.machine import memory_errors
 from forgeml.model.logits import Logits, collect, sigmoid, softmax
 from forgeml.model.manifest import read_manifest
 from forgeml.model.publishing import check_place
-from forgeml.records import DEFAULT_THRESHOLD, ListedTexts, Prediction, Texts
+from forgeml.records import DEFAULT_THRESHOLD, Batch, ListedTexts, Prediction, Texts
 
 PROBABILITIES = {"single_label": softmax, "multi_label": sigmoid}
 """From logits to the probability of each class."""
@@ -60,6 +60,8 @@ class Classifier:
         """Multi-label: the probability from which on a class is said, shape (classes,)."""
         self.cut = engine.cut
         """What is read of a long text."""
+        self.reads_start = engine.tokenizer.truncation_side != "left"
+        """Whether it is the start of a long text that is read, rather than its end."""
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str = "auto", engine: str = "auto") -> Self:
@@ -108,11 +110,7 @@ class Classifier:
         firsts, seconds = _checked(texts, text_pairs)
         if firsts and self.pairs not in (None, seconds is not None):
             raise ValueError(f"this model was trained on {'pairs of texts' if self.pairs else 'single texts'}")
-        logits = self.logits(ListedTexts(firsts, seconds), on_progress)
-        if self.task == "regression":
-            return [Prediction(value=value) for value in logits[:, 0].astype(float).tolist()]
-        tell = self._several if self.task == "multi_label" else self._one
-        return [tell(row) for row in PROBABILITIES[self.task](logits)]
+        return self.answers(self.logits(ListedTexts(firsts, seconds), on_progress))
 
     def stream(self, texts: Iterable[str], text_pairs: Iterable[str] | None = None) -> Iterator[Prediction]:
         """What `predict` gives, for texts that come one after the other and need not all be in memory.
@@ -139,20 +137,27 @@ class Classifier:
                 return
             yield from self.predict(some, others)
 
-    def explain(self, text: str, text_pair: str | None = None, label: str | None = None) -> Explanation:
+    def explain(
+        self,
+        text: str,
+        text_pair: str | None = None,
+        label: str | None = None,
+        on_progress: Callable[[int], None] = lambda done: None,
+    ) -> Explanation:
         """Which words the answer rests on, from the answers to changed texts; the same each time.
 
         Args:
             text: the text.
             text_pair: the second text, for a classifier of pairs.
             label: what is explained; left out: the class of the highest score, for multi-label too.
+            on_progress: told now and then; what it raises ends the work.
 
         Raises:
             TypeError: something is not text.
             ValueError: a pair where the model wants single texts or the reverse, or no such label.
             MachineError: the memory does not suffice.
         """
-        return explain_answer(self, self._engine.tokenizer, text, text_pair, label)
+        return explain_answer(self, self._engine.tokenizer, (text, text_pair), label, on_progress)
 
     def logits(self, texts: Texts, on_progress: Callable[[int], None] = lambda done: None) -> Logits:
         """What the model gives before it becomes probabilities, in fp32; shape (texts, outputs).
@@ -171,8 +176,27 @@ class Classifier:
             f"not enough memory on {device} for a batch of {size} texts of up to {self.cut.max_length} tokens",
             f"free memory on {device}, choose another device, or give fewer than {size} texts at a time",
         ):
-            encoded = encode(self._engine.tokenizer, texts, self.cut)
-            return collect(self._engine.forward, scoring_batches(encoded, SCORING_BATCH), on_progress)
+            encoded = self.encoder(texts.pairs).encode(texts)
+            return collect(self.forward, scoring_batches(encoded, SCORING_BATCH), on_progress)
+
+    def encoder(self, pairs: bool) -> Encoder:
+        """What makes token ids of texts, or of pairs of them, as the model reads them.
+
+        Raises:
+            ModelError: the tokenizer does not set the same special tokens around all texts.
+        """
+        return Encoder.of(self._engine.tokenizer, self.cut, pairs)
+
+    def forward(self, batch: Batch) -> Logits:
+        """Logits in fp32 of the texts of one batch, shape (texts, outputs)."""
+        return self._engine.forward(batch)
+
+    def answers(self, logits: Logits) -> list[Prediction]:
+        """What the task makes of logits of shape (texts, outputs)."""
+        if self.task == "regression":
+            return [Prediction(value=value) for value in logits[:, 0].astype(float).tolist()]
+        tell = self._several if self.task == "multi_label" else self._one
+        return [tell(row) for row in PROBABILITIES[self.task](logits)]
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the classifier to another folder, whole or not at all.

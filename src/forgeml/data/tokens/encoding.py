@@ -22,7 +22,7 @@ from forgeml.records import Cut, EncodedTexts, Texts
 if TYPE_CHECKING:
     from forgeml.data.tokens.tokenizing import AnyTokenizer
 
-FORMAT = 1
+FORMAT = 2
 """Of the entries in the cache; to be raised with every change of what is read of a text or of how it is stored."""
 CHARACTERS_AT_ONCE = 2_000_000
 """While they are at work on a text, tokenizers hold about a hundred bytes for each of its tokens."""
@@ -45,15 +45,7 @@ def encode(tokenizer: AnyTokenizer, texts: Texts, cut: Cut, on_progress: Listene
         ConfigError: `max_length` leaves no room beside the special tokens.
         ModelError: the tokenizer does not set the same special tokens around all texts.
     """
-    encoder = _Encoder.of(tokenizer, texts, cut)
-    parts: list[Pieces] = []
-    empty = encoder.empty
-    rest = encoder.run(texts, parts.append, on_progress)
-    ids = np.concatenate([empty.ids, *(part.ids for part in parts)])
-    types = None
-    if empty.types is not None:
-        types = np.concatenate([empty.types, *(part.types for part in parts if part.types is not None)])
-    return EncodedTexts(ids, rest.offsets, encoder.pad_id, rest.truncated, types, rest.bounds)
+    return Encoder.of(tokenizer, cut, texts.pairs).encode(texts, on_progress)
 
 
 def encode_kept(
@@ -76,7 +68,7 @@ def encode_kept(
         ConfigError: `max_length` leaves no room beside the special tokens.
         ModelError: the tokenizer does not set the same special tokens around all texts.
     """
-    encoder = _Encoder.of(tokenizer, texts, cut)
+    encoder = Encoder.of(tokenizer, cut, texts.pairs)
     key = [FORMAT, MOST_WINDOWS, fingerprint, len(texts), encoder.pairs, *describe(tokenizer), encoder.pad_id]
     key += [cut.max_length, cut.long_texts]
     built = False
@@ -97,7 +89,7 @@ def encode_kept(
                 on_progress(len(texts))
             return found
         forget(folder)
-    return encode(tokenizer, texts, cut, on_progress)
+    return encoder.encode(texts, on_progress)
 
 
 @dataclass(frozen=True)
@@ -106,12 +98,12 @@ class _Rest:
 
     offsets: NDArray[np.int64]
     bounds: NDArray[np.int64] | None
-    truncated: int
+    lost: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class _Encoder:
-    """All that is settled before the first text is read."""
+class Encoder:
+    """All that is settled before the first text is read. Threads may share one."""
 
     tokenizer: AnyTokenizer
     template: Template
@@ -121,9 +113,18 @@ class _Encoder:
     pad_id: int
 
     @classmethod
-    def of(cls, tokenizer: AnyTokenizer, texts: Texts, cut: Cut) -> Self:
-        """Learn the special tokens, and what room they leave."""
-        pairs = texts.pairs
+    def of(cls, tokenizer: AnyTokenizer, cut: Cut, pairs: bool) -> Self:
+        """Learn the special tokens, and what room they leave.
+
+        Args:
+            tokenizer: of the model that will read the ids.
+            cut: tokens that a piece may have, and what is read of a text that has more.
+            pairs: whether there will be second texts.
+
+        Raises:
+            ConfigError: `max_length` leaves no room beside the special tokens.
+            ModelError: the tokenizer does not set the same special tokens around all texts.
+        """
         template = learn_template(tokenizer, pairs)
         room, least = cut.max_length - template.specials, 1 + pairs
         if room < least:
@@ -135,6 +136,20 @@ class _Encoder:
         pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
         return cls(tokenizer, template, pairs, room, cut.long_texts, pad_id)
 
+    def encode(self, texts: Texts, on_progress: Listener = lambda done: None) -> EncodedTexts:
+        """Token ids of each text, as `encode` gives them.
+
+        Args:
+            texts: single texts, or pairs, as it was settled.
+            on_progress: told the number of texts done so far.
+        """
+        parts = [self.empty]
+        rest = self.run(texts, parts.append, on_progress)
+        ids = np.concatenate([part.ids for part in parts])
+        typed = [part.types for part in parts if part.types is not None]
+        types = np.concatenate(typed) if typed else None
+        return EncodedTexts(ids, rest.offsets, self.pad_id, rest.lost, types, rest.bounds)
+
     @property
     def empty(self) -> Pieces:
         """No pieces."""
@@ -145,19 +160,20 @@ class _Encoder:
         """Encode all texts, some at a time, and hand on their tokens."""
         lengths = [np.zeros(0, np.int64)]
         counts = [np.zeros(0, np.int64)]
-        truncated = done = 0
+        lost = [np.zeros(0, bool)]
+        done = 0
         for chunk in in_chunks(texts):
             for first, second in _portions(*chunk):
                 pieces, choice = self._encode(first, second)
                 keep(pieces)
                 lengths.append(pieces.lengths)
                 counts.append(choice.counts)
-                truncated += int(choice.lost.sum())
+                lost.append(choice.lost)
                 done += len(first)
                 on_progress(done)
         every_count = np.concatenate(counts)
         bounds = _offsets(every_count) if (every_count > 1).any() else None
-        return _Rest(_offsets(np.concatenate(lengths)), bounds, truncated)
+        return _Rest(_offsets(np.concatenate(lengths)), bounds, np.concatenate(lost))
 
     def _encode(self, first: list[str], second: list[str] | None) -> tuple[Pieces, Choice]:
         ids, sizes = tokenize(self.tokenizer, first if second is None else first + second)
@@ -178,7 +194,7 @@ def _portions(first: list[str], second: list[str] | None) -> Iterator[tuple[list
     yield from _portions(first[middle:], second and second[middle:])
 
 
-def _write(encoder: _Encoder, texts: Texts, folder: Path, on_progress: Listener) -> None:
+def _write(encoder: Encoder, texts: Texts, folder: Path, on_progress: Listener) -> None:
     with ExitStack() as files:
         ids = files.enter_context(GrowingArray(folder / IDS, np.int32))
         types = files.enter_context(GrowingArray(folder / TYPES, np.uint8)) if encoder.template.has_types else None
@@ -189,7 +205,7 @@ def _write(encoder: _Encoder, texts: Texts, folder: Path, on_progress: Listener)
                 types.add(pieces.types)
 
         rest = encoder.run(texts, keep, on_progress)
-    finish(folder, rest.offsets, rest.bounds, {"pad_id": encoder.pad_id, "truncated": rest.truncated})
+    finish(folder, rest.offsets, rest.lost, rest.bounds, encoder.pad_id)
 
 
 def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -12,8 +12,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from forgeml.records import EncodedTexts
 
-IDS, TYPES, OFFSETS, BOUNDS = "ids.npy", "types.npy", "offsets.npy", "bounds.npy"
-DTYPES: dict[str, type[np.generic]] = {IDS: np.int32, TYPES: np.uint8, OFFSETS: np.int64, BOUNDS: np.int64}
+IDS, TYPES, OFFSETS, LOST, BOUNDS = "ids.npy", "types.npy", "offsets.npy", "lost.npy", "bounds.npy"
+DTYPES: dict[str, type[np.generic]] = {
+    IDS: np.int32,
+    TYPES: np.uint8,
+    OFFSETS: np.int64,
+    LOST: np.bool_,
+    BOUNDS: np.int64,
+}
 ABOUT = "about.json"
 
 
@@ -59,24 +65,23 @@ class GrowingArray:
 
 
 def finish(
-    folder: Path,
-    offsets: NDArray[np.int64],
-    bounds: NDArray[np.int64] | None,
-    numbers: dict[str, int],
+    folder: Path, offsets: NDArray[np.int64], lost: NDArray[np.bool_], bounds: NDArray[np.int64] | None, pad_id: int
 ) -> None:
     """Write what `load` needs beside the ids, and the types where there are any.
 
     Args:
         folder: where `ids.npy` is.
         offsets: of the encoded texts.
+        lost: of the encoded texts.
         bounds: of the encoded texts.
-        numbers: `pad_id` and `truncated`.
+        pad_id: of the encoded texts.
     """
     np.save(folder / OFFSETS, offsets)
+    np.save(folder / LOST, lost)
     if bounds is not None:
         np.save(folder / BOUNDS, bounds)
     names = sorted(path.name for path in folder.glob("*.npy"))
-    (folder / ABOUT).write_text(json.dumps({**numbers, "files": names}), encoding="utf-8")
+    (folder / ABOUT).write_text(json.dumps({"pad_id": pad_id, "files": names}), encoding="utf-8")
 
 
 def load(folder: Path, texts: int) -> EncodedTexts:
@@ -96,7 +101,7 @@ def load(folder: Path, texts: int) -> EncodedTexts:
             arrays[IDS],
             arrays[OFFSETS],
             int(about["pad_id"]),
-            int(about["truncated"]),
+            arrays[LOST],
             arrays.get(TYPES),
             arrays.get(BOUNDS),
         )
@@ -119,6 +124,7 @@ def _fits(encoded: EncodedTexts) -> bool:
     return (
         _rises(encoded.offsets, len(encoded.ids))
         and (encoded.bounds is None or _rises(encoded.bounds, len(encoded.offsets) - 1))
+        and len(encoded.lost) == len(encoded)
         and (encoded.types is None or len(encoded.types) == len(encoded.ids))
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -29,12 +29,16 @@ class Answering(Protocol):
     def predict(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> list[Prediction]:
         """The answers to some texts."""
 
-    def logits(self, texts: Texts) -> Logits:
+    def logits(self, texts: Texts, on_progress: Callable[[int], None]) -> Logits:
         """What the answers are made of, shape (texts, outputs)."""
 
 
 def explain_answer(
-    classifier: Answering, tokenizer: AnyTokenizer, text: str, pair: str | None, label: str | None
+    classifier: Answering,
+    tokenizer: AnyTokenizer,
+    texts: tuple[str, str | None],
+    label: str | None,
+    on_progress: Callable[[int], None] = lambda done: None,
 ) -> Explanation:
     """How much each word speaks for a label, or raises the value of a regression.
 
@@ -43,15 +47,16 @@ def explain_answer(
     Args:
         classifier: that answers.
         tokenizer: of the classifier's model.
-        text: to be explained.
-        pair: the second text, for a classifier of pairs.
+        texts: to be explained, and the second text for a classifier of pairs.
         label: left out: the class of the highest score, for multi-label too.
+        on_progress: told the number of changed texts that are done of those asked for together.
 
     Raises:
         TypeError: something is not text.
         ValueError: a pair where the model wants single texts or the reverse, or a label that the model does not have.
         MachineError: the memory does not suffice.
     """
+    text, pair = texts
     [answer] = classifier.predict([text], None if pair is None else [pair])
     chosen = label
     if chosen is None:
@@ -66,8 +71,8 @@ def explain_answer(
         raise ValueError(f"this model has no label {chosen!r}; {hint}")
     place, several = classifier.labels.index(chosen), classifier.task == "single_label"
 
-    def score(texts: list[str], pairs: list[str] | None) -> NDArray[np.float64]:
-        logits = classifier.logits(ListedTexts(texts, pairs)).astype(np.float64)
+    def score(changed: list[str], pairs: list[str] | None) -> NDArray[np.float64]:
+        logits = classifier.logits(ListedTexts(changed, pairs), on_progress).astype(np.float64)
         return log_odds(logits, place) if several else logits[:, place]
 
     parts = tuple(Words.of(part) for part in (text, pair) if part is not None)
