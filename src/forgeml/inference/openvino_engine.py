@@ -19,6 +19,10 @@ from forgeml.model.logits import Logits
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
 """In which all is computed, or all beside int8. Where the processor has no bf16, OpenVINO takes fp32 instead."""
 
+KEPT_KERNELS = 512
+"""What is made ready for a shape of batch is kept for the next one. OpenVINO's own bound, 5,000, takes a gigabyte and
+more when batches have all shapes, as those of a server; this one takes a third of that at the same speed."""
+
 
 def open_engine(folder: Path, name: str, manifest: Mapping[str, Any], device: str) -> Engine:
     """The model of a folder that has the files of this engine, ready to run.
@@ -35,6 +39,7 @@ def load(file: Path, precision: str) -> Loaded:
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
         "INFERENCE_NUM_THREADS": thread_count(),
         "NUM_STREAMS": 1,
+        "CPU_RUNTIME_CACHE_CAPACITY": KEPT_KERNELS,
     }
     compiled = core().compile_model(str(file), "CPU", settings)
     names = [one.get_any_name() for one in compiled.inputs]
