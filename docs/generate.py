@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -16,6 +18,9 @@ from forgeml.cli.main import app
 from forgeml.config.loading import json_schema
 from forgeml.config.schema import Config
 from forgeml.config.settings import Setting, all_settings, plain
+from forgeml.serving.app import App, Settings
+from forgeml.serving.limits import Limits
+from forgeml.serving.telling.metrics import Metrics
 
 HERE = Path(__file__).resolve().parent
 
@@ -164,10 +169,28 @@ def schema() -> str:
     return json.dumps(json_schema(), indent=2) + "\n"
 
 
+def serving() -> str:
+    """The page on the server, which people write, with its tables."""
+    text = (HERE / "serving.md").read_text(encoding="utf-8")
+    routes = [(f"`{one.method} {one.path}`", one.summary) for one in App(Settings("best_model")).routes]
+    limits = [(f"`{one.name}`", f"{one.default:,}", one.metadata["help"]) for one in fields(Limits)]
+    counts = [(f"`{one.name}`", one.type, one.documentation) for one in Metrics().collect()]
+    for name, head, rows in (
+        ("routes", ("Route", "What it does"), routes),
+        ("limits", ("Limit", "Default", "What it bounds"), limits),
+        ("metrics", ("Name", "Kind", "What it counts"), counts),
+    ):
+        pattern = re.compile(rf"(<!-- {name}: [^\n]*-->\n).*?(?=<!-- end -->)", re.DOTALL)
+        before, opening, after = pattern.split(text, maxsplit=1)
+        text = before + opening + _rows(head, rows) + after
+    return text
+
+
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "configuration.md": configuration,
     "config.schema.json": schema,
     "commands.md": commands,
+    "serving.md": serving,
 }
 
 
@@ -183,6 +206,11 @@ def main(arguments: Sequence[str]) -> int:
         path.write_text(wanted[path], encoding="utf-8")
         sys.stderr.write(f"wrote docs/{path.name}\n")
     return 0
+
+
+def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:], ""])
 
 
 def _table(section: str) -> str:

@@ -9,7 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from served import Running
 
 # The libraries read these when they are imported, which is before any fixture runs.
 os.environ.update(
@@ -46,6 +49,12 @@ def stopping() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, stop)
     yield
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Tests that are coroutines run on the loop that the server runs on."""
+    return "asyncio"
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +105,23 @@ def engines(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from engines_made import with_all_engines
 
     return with_all_engines(trained / "best_model", tmp_path_factory.mktemp("engines") / "best_model")
+
+
+@pytest.fixture(scope="session")
+def serving(engines: Path) -> Iterator[Running]:
+    """One server of the shared training for many tests; take `server`, which sees that it is well after each."""
+    pytest.importorskip("fastapi")
+    from served import running
+
+    with running(engines) as server:
+        yield server
+
+
+@pytest.fixture
+def server(serving: Running) -> Iterator[Running]:
+    """The shared server; after the test it has to answer as before, with no failure and no text in its log."""
+    yield serving
+    serving.check()
 
 
 @pytest.fixture(scope="session")

@@ -26,22 +26,32 @@ HOMES = {
     "openvino": ("inference/openvino_engine.py", "optimizing/"),
     "mlflow": ("training/tracking.py", "training/mlflow_store.py"),
     "pyarrow": ("data/", "inference/files/parquet.py"),
-    "pydantic": ("config/",),
+    "fastapi": ("serving/",),
+    "httptools": ("serving/",),
+    "opentelemetry": ("serving/telling/tracing.py",),
+    "prometheus_client": ("serving/telling/metrics.py",),
+    "pydantic": ("config/", "serving/"),
     "rich": ("cli/console.py",),
     "ruamel": ("config/",),
     "safetensors": ("model/",),
     "scipy": ("metrics.py",),
     "sklearn": ("metrics.py",),
+    "starlette": ("serving/",),
     "tokenizers": ("data/tokens/",),
     "transformers": ("model/", "optimizing/"),
     "typer": ("cli/",),
+    "uvicorn": ("serving/",),
 }
 """Where a third-party package may be imported; for the type checker alone it may be imported anywhere."""
 
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 300, 50, 6
-BORDERS = {"cli/main.py", "training/tracking.py", "model/folder.py"}
+BORDERS = {
+    *("cli/main.py", "serving/guarding/guard.py", "training/tracking.py"),
+    *("model/folder.py", "serving/answering/current.py"),
+    *("serving/answering/explaining.py", "serving/answering/microbatch.py"),
+}
 """The only modules that may catch every Exception: towards the user, towards MLflow, and towards the libraries that
-open a model, which raise all kinds of errors over damaged files, tokenizers even a bare `Exception`."""
+open a model, which raise all kinds of errors over damaged files, tokenizers even a bare `Exception`, or that run it."""
 
 DOORS = (PACKAGE / "__init__.py", PACKAGE / "__main__.py")
 """They stand in front of the house and lead to every floor."""

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from forgeml.cli import config, evaluate, export, init, optimize, plan, predict, streams, train
+from forgeml.cli import config, evaluate, export, init, optimize, plan, predict, serve, streams, train
 from forgeml.cli.arguments import CONTEXT
 from forgeml.errors import ForgeError, MachineError, Stopped
 
@@ -30,6 +30,7 @@ Examples:
   forgeml evaluate best_model test.csv
   forgeml optimize best_model
   forgeml export best_model --to onnx
+  forgeml serve best_model
   forgeml config config.yaml
 
 \b
@@ -54,6 +55,7 @@ EXTRAS = {
         "sklearn",
     ),
     "optimize": ("onnx", "onnxruntime", "openvino"),
+    "serve": ("fastapi", "starlette", "uvicorn", "httptools", "prometheus_client"),
 }
 """Packages that only some commands need, by the extra that installs them."""
 
@@ -86,6 +88,7 @@ app.command("predict")(predict.predict)
 app.command("evaluate", context_settings=CONTEXT)(evaluate.evaluate)
 app.command("optimize", context_settings=CONTEXT)(optimize.optimize)
 app.command("export")(export.export)
+app.command("serve")(serve.serve)
 app.command("config", context_settings=CONTEXT)(config.config)
 
 
