@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +43,8 @@ class Classifying:
     """Tokens of a text, or of a piece of one, that the model was trained with."""
     scale: Scale | None = None
     """Of the numbers that the model gives, which the saved one gives as people wrote them."""
+    weights: Mapping[str, torch.Tensor] | None = None
+    """The model's, where it has only a part of them itself."""
 
 
 def write_model(folder: Path, classifying: Classifying) -> None:
@@ -60,7 +62,7 @@ def write_model(folder: Path, classifying: Classifying) -> None:
         # What an earlier attempt that was cut short left behind must not get into the new folder.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        weights = model.state_dict()
+        weights = dict(model.state_dict() if classifying.weights is None else classifying.weights)
         model.save_pretrained(folder, state_dict=scale.folded(weights) if scale else weights)
         _as_saved(classifying.tokenizer, classifying.max_length).save_pretrained(folder)
         # The library writes weights with mode 600, which keeps a server under another user from reading them. Who may

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+
 from forgeml.config.schema import Config, TrainingConfig
-from forgeml.data.batches import SCORING_BATCH, scoring_batches
+from forgeml.data.batches import SCORING_BATCH, collate, plan_scoring
 from forgeml.events import Evaluation, StepReport
 from forgeml.metrics import DEFAULT_METRIC, best_thresholds, compute_metrics
-from forgeml.model.forward import predict_logits
+from forgeml.model.forward import batch_logits, predict_logits
 from forgeml.model.losses import balanced_weights, loss_of
 from forgeml.model.saved import Classifying
 from forgeml.records import EncodedTexts, Split
+from forgeml.runtime import seed_everything
 from forgeml.training import story
 from forgeml.training.loop import (
     Learner,
@@ -20,15 +26,16 @@ from forgeml.training.loop import (
     steps_in_epoch,
     steps_in_run,
     train_steps,
+    whole_weights,
 )
 from forgeml.training.materials import Materials, Tell, progress
 from forgeml.training.optimizer import build_optimizer, build_schedule
 from forgeml.training.outputs import Outputs
+from forgeml.training.processes import ALONE, Processes
 from forgeml.training.stopping import BestSoFar
 from forgeml.training.tracking import Tracker
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from transformers import PreTrainedModel
 
@@ -48,9 +55,9 @@ def fine_tune(
     every, per_epoch = config.logging, steps_in_epoch(len(materials.train), config.training)
     best = BestSoFar(config.training.best_metric or DEFAULT_METRIC[materials.splits.task], config.training.patience)
     speed = _Speed()
-    saved = Classifying(materials.model, materials.tokenizer, materials.cut.max_length, materials.scale)
     tell(story.plan(config.training, steps_in_run(len(materials.train), config.training)))
-    for report in train_steps(*prepare(config.training, materials), config.training):
+    learner, training_set = prepare(config.training, materials)
+    for report in train_steps(learner, training_set, config.training):
         tell(report)
         speed.add(report)
         if report.step % every.log_interval == 0:
@@ -58,11 +65,11 @@ def fine_tune(
         if report.step % (every.eval_interval or per_epoch) == 0 or report.step == report.total_steps:
             evaluation = _evaluate(materials, report, tell)
             if best.improved_by(evaluation):
-                outputs.keep(saved)
+                _save(outputs.keep, materials, learner)
             tracker.log_evaluation(evaluation)
             tell(evaluation)
         if every.save_interval and report.step % every.save_interval == 0:
-            outputs.save_last(saved)
+            _save(outputs.save_last, materials, learner)
         if best.exhausted:
             tell(story.stopped_early(best))
             break
@@ -72,35 +79,74 @@ def fine_tune(
 
 
 def score_logits(
-    model: PreTrainedModel, encoded: EncodedTexts, part: Split, device: str, tell: Tell
+    model: PreTrainedModel, encoded: EncodedTexts, part: Split, device: str, tell: Tell, processes: Processes = ALONE
 ) -> NDArray[np.float32]:
-    """What a model says of one part, whose texts are encoded already; shape (texts, outputs)."""
-    batches = scoring_batches(encoded, SCORING_BATCH)
-    return predict_logits(model, batches, device, progress(tell, f"score {part.name}", len(part)))
+    """What a model says of one part, whose texts are encoded already; shape (texts, outputs).
+
+    Of several processes, each reads some of the texts; all get the logits of all.
+    """
+    plan, own = processes.part(plan_scoring(encoded, SCORING_BATCH))
+    texts = np.concatenate(plan[:own] or [np.zeros(0, np.int64)])
+    starts = np.cumsum([0, *map(len, plan)])
+    # In what one process reads, texts have numbers of their own.
+    batches = (
+        replace(collate(encoded, indexes), indexes=np.arange(start, start + len(indexes)))
+        for start, indexes in zip(starts, plan, strict=False)
+    )
+    on_progress = progress(tell, f"score {part.name}", len(part))
+    logits = predict_logits(model, batches, device, lambda done: on_progress(min(done * processes.count, len(part))))
+    together = np.zeros((len(encoded), logits.shape[1]), np.float32)
+    together[texts] = logits[: len(texts)]
+    return processes.total(together)
 
 
 def prepare(config: TrainingConfig, materials: Materials) -> tuple[Learner, TrainingSet]:
     """What the loop works with. Accelerate computes in the chosen precision inside the model itself."""
-    splits, device = materials.splits, materials.runtime.device
+    splits, device, processes = materials.splits, materials.runtime.device, materials.processes
     train = splits.train
+    unreached = processes.group is not None and _has_unreached(materials)
     optimizer = build_optimizer(materials.model, config)
     schedule = build_schedule(optimizer, config, steps_in_run(len(train), config))
-    accelerator = build_accelerator(materials.runtime)
+    accelerator = build_accelerator(materials.runtime, materials.model, unreached)
     model, optimizer = accelerator.prepare(materials.model.train(), optimizer)
     labels = materials.scale.standardized(train.labels) if materials.scale else train.labels
     weights = balanced_weights(splits.task, labels, len(splits.class_names)) if config.class_weights else None
     learner = Learner(accelerator, model, optimizer, schedule, loss_of(splits.task, weights, device))
+    if processes.group is not None:
+        # All have built the same weights from the same seed; what they drop out must differ.
+        seed_everything(int(np.random.SeedSequence([config.seed, processes.rank]).generate_state(1)[0]))
     return learner, TrainingSet(materials.train, labels, train.rows)
 
 
 def _evaluate(materials: Materials, report: StepReport, tell: Tell) -> Evaluation:
-    part, task = materials.splits.validation, materials.splits.task
-    logits = score_logits(materials.model, materials.validation, part, materials.runtime.device, tell)
-    if materials.scale:
-        logits = materials.scale.restored(logits)
-    thresholds = best_thresholds(logits, part.labels) if task == "multi_label" else None
-    metrics = compute_metrics(task, logits, part.labels, thresholds)
-    return Evaluation(part.name, len(part), metrics, report.step, report.epoch)
+    """Metrics on validation, worked out in one process, so that all others decide by the same figures."""
+    part, task, processes = materials.splits.validation, materials.splits.task, materials.processes
+    logits = score_logits(materials.model, materials.validation, part, materials.runtime.device, tell, processes)
+
+    def measure() -> Evaluation:
+        found = materials.scale.restored(logits) if materials.scale else logits
+        thresholds = best_thresholds(found, part.labels) if task == "multi_label" else None
+        metrics = compute_metrics(task, found, part.labels, thresholds)
+        return Evaluation(part.name, len(part), metrics, report.step, report.epoch)
+
+    return processes.by_main(measure)
+
+
+def _save(write: Callable[[Classifying], None], materials: Materials, learner: Learner) -> None:
+    """Put the weights together where each process has a part of them, and let the main one write."""
+    weights, max_length = whole_weights(learner), materials.cut.max_length
+    saved = Classifying(materials.model, materials.tokenizer, max_length, materials.scale, weights)
+    materials.processes.by_main(lambda: write(saved))
+
+
+def _has_unreached(materials: Materials) -> bool:
+    """Whether the model has weights that its output does not depend on, as a pooler that is not used."""
+    model = materials.model
+    logits = batch_logits(model, collate(materials.train, np.zeros(1, np.int64)), model.device)
+    torch.autograd.backward(logits.sum())
+    unreached = any(weight.requires_grad and weight.grad is None for weight in model.parameters())
+    model.zero_grad(set_to_none=True)
+    return unreached
 
 
 class _Speed:
