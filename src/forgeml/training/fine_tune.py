@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from forgeml.config.schema import Config, TrainingConfig
-from forgeml.data.batches import SCORING_BATCH, scoring_batches
+from forgeml.data.batches import SCORING_BATCH, Collate, collate, pack, plan_scoring
 from forgeml.events import Evaluation, StepReport
 from forgeml.metrics import DEFAULT_METRIC, best_thresholds, compute_metrics
 from forgeml.model.forward import predict_logits
 from forgeml.model.losses import balanced_weights, loss_of
+from forgeml.model.packed.dropout import use_quick_dropout
 from forgeml.model.saved import Classifying
 from forgeml.records import EncodedTexts, Split
 from forgeml.training import story
@@ -50,13 +53,14 @@ def fine_tune(
     speed = _Speed()
     saved = Classifying(materials.model, materials.tokenizer, materials.cut.max_length, materials.scale)
     tell(story.plan(config.training, steps_in_run(len(materials.train), config.training)))
-    for report in train_steps(*prepare(config.training, materials), config.training):
+    learner, training_set = prepare(config.training, materials)
+    for report in train_steps(learner, training_set, config.training):
         tell(report)
         speed.add(report)
         if report.step % every.log_interval == 0:
             tracker.log_step(report, speed.since_last())
         if report.step % (every.eval_interval or per_epoch) == 0 or report.step == report.total_steps:
-            evaluation = _evaluate(materials, report, tell)
+            evaluation = _evaluate(materials, learner.collate, report, tell)
             if best.improved_by(evaluation):
                 outputs.keep(saved)
             tracker.log_evaluation(evaluation)
@@ -72,10 +76,10 @@ def fine_tune(
 
 
 def score_logits(
-    model: PreTrainedModel, encoded: EncodedTexts, part: Split, device: str, tell: Tell
+    model: PreTrainedModel, encoded: EncodedTexts, part: Split, device: str, tell: Tell, collate: Collate = collate
 ) -> NDArray[np.float32]:
     """What a model says of one part, whose texts are encoded already; shape (texts, outputs)."""
-    batches = scoring_batches(encoded, SCORING_BATCH)
+    batches = (collate(encoded, indexes) for indexes in plan_scoring(encoded, SCORING_BATCH))
     return predict_logits(model, batches, device, progress(tell, f"score {part.name}", len(part)))
 
 
@@ -85,17 +89,36 @@ def prepare(config: TrainingConfig, materials: Materials) -> tuple[Learner, Trai
     train = splits.train
     optimizer = build_optimizer(materials.model, config)
     schedule = build_schedule(optimizer, config, steps_in_run(len(train), config))
-    accelerator = build_accelerator(materials.runtime)
+    own_precision = _speed_up(materials)
+    accelerator = build_accelerator(materials.runtime, autocast=not own_precision)
     model, optimizer = accelerator.prepare(materials.model.train(), optimizer)
     labels = materials.scale.standardized(train.labels) if materials.scale else train.labels
     weights = balanced_weights(splits.task, labels, len(splits.class_names)) if config.class_weights else None
-    learner = Learner(accelerator, model, optimizer, schedule, loss_of(splits.task, weights, device))
+    learner = Learner(
+        accelerator,
+        model,
+        optimizer,
+        schedule,
+        loss_of(splits.task, weights, device),
+        pack if materials.packing else collate,
+    )
     return learner, TrainingSet(materials.train, labels, train.rows)
 
 
-def _evaluate(materials: Materials, report: StepReport, tell: Tell) -> Evaluation:
+def _speed_up(materials: Materials) -> bool:
+    """Make the model compute the same in less time; whether it sees to the precision itself from now on."""
+    runtime, packing = materials.runtime, materials.packing
+    if runtime.device == "cpu":
+        use_quick_dropout(materials.model)
+    if packing is None or runtime.precision != "bf16":
+        return False
+    packing.compute_in(torch.bfloat16)
+    return True
+
+
+def _evaluate(materials: Materials, collate: Collate, report: StepReport, tell: Tell) -> Evaluation:
     part, task = materials.splits.validation, materials.splits.task
-    logits = score_logits(materials.model, materials.validation, part, materials.runtime.device, tell)
+    logits = score_logits(materials.model, materials.validation, part, materials.runtime.device, tell, collate)
     if materials.scale:
         logits = materials.scale.restored(logits)
     thresholds = best_thresholds(logits, part.labels) if task == "multi_label" else None

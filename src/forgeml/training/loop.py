@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch.optim.lr_scheduler import LambdaLR
 
 from forgeml.config.schema import TrainingConfig
-from forgeml.data.batches import Indexes, collate, cut_by_pieces, plan_training
+from forgeml.data.batches import Collate, Indexes, collate, cut_by_pieces, plan_training
 from forgeml.errors import TrainingError
 from forgeml.events import StepReport
 from forgeml.model.forward import batch_logits
@@ -48,15 +48,17 @@ class Learner:
     schedule: LambdaLR
     loss_sum: LossSum
     """What is to be low."""
+    collate: Collate = collate
+    """Makes the batches that the model takes."""
 
 
-def build_accelerator(runtime: Runtime) -> Accelerator:
-    """Accelerate on the chosen device and precision."""
+def build_accelerator(runtime: Runtime, *, autocast: bool = True) -> Accelerator:
+    """Accelerate on the chosen device and precision, unless the model sees to its precision itself."""
     # Its state is shared by the whole process and would keep the settings of an earlier run.
     AcceleratorState._reset_state(reset_partial_state=True)
     if runtime.device.startswith("cuda:"):
         torch.cuda.set_device(runtime.device)
-    mixed = {"fp32": "no"}.get(runtime.precision, runtime.precision)
+    mixed = runtime.precision if autocast and runtime.precision != "fp32" else "no"
     return Accelerator(mixed_precision=mixed, cpu=runtime.device == "cpu", step_scheduler_with_optimizer=False)
 
 
@@ -129,8 +131,8 @@ def accumulate_gradients(
     total, device = 0.0, learner.accelerator.device
     # Texts in windows are many pieces, which together would take many times the memory; the gradients are the same.
     for indexes in (some for texts in batches for some in cut_by_pieces(training_set.encoded, texts, len(texts))):
-        batch = collate(training_set.encoded, indexes)
-        labels = torch.from_numpy(training_set.labels[indexes]).to(device)
+        batch = learner.collate(training_set.encoded, indexes)
+        labels = torch.from_numpy(training_set.labels[batch.indexes]).to(device)
         logits = batch_logits(learner.model, batch, device)
         loss = learner.loss_sum(logits, labels) / examples
         learner.accelerator.backward(loss)
