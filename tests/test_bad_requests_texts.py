@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from forgeml.batch import Batch
 from forgeml.inference.classifier import Classifier
 from forgeml.model.logits import Logits
-from forgeml.records import Batch, ListedTexts
+from forgeml.records import ListedTexts
 from forgeml.serving.answering.served import Served
 from forgeml.serving.app import App, Settings
 from forgeml.serving.limits import Limits

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from forgeml.data.batches import SCORING_BATCH, collate, gathered, plan_scoring, plan_training, scoring_batches
+from forgeml.data.batches import SCORING_BATCH, collate, gathered, pack, plan_scoring, plan_training, scoring_batches
 from forgeml.records import EncodedTexts
 
 Lengths = NDArray[np.int64]
@@ -178,3 +178,28 @@ def test_texts_of_several_encodings_make_one_batch() -> None:
         types = np.zeros(length) if one.token_type_ids is None else one.token_type_ids[row][real]
         assert batch.token_type_ids[place, :length].tolist() == types.tolist()
     assert gathered([(plain, 1)]).bounds is None
+
+
+def test_packed_batch_holds_the_tokens_of_its_texts_end_to_end() -> None:
+    """Shorter texts come first, with their numbers, and positions are counted in each text."""
+    encoded = _encoded(np.array([3, 1, 2, 4]))
+    batch = pack(encoded, np.array([0, 3, 1]))
+    assert batch.indexes.tolist() == [1, 0, 3]
+    assert batch.lengths.tolist() == [1, 3, 4]
+    assert batch.input_ids.tolist() == [103, 100, 101, 102, 106, 107, 108, 109]
+    assert batch.position_ids.tolist() == [0, 0, 1, 2, 0, 1, 2, 3]
+    assert batch.token_type_ids is batch.owners is None
+
+
+def test_packed_batch_says_which_text_each_piece_belongs_to() -> None:
+    """Texts keep their order, pieces go by their length, and token types go with the tokens."""
+    encoded = replace(
+        _encoded(np.array([3, 1, 2])), bounds=np.array([0, 2, 3]), types=np.array([0, 0, 0, 1, 0, 1], np.uint8)
+    )
+    batch = pack(encoded, np.array([1, 0]))
+    assert batch.indexes.tolist() == [1, 0]
+    assert batch.lengths.tolist() == [1, 2, 3]
+    assert batch.owners is not None
+    assert batch.owners.tolist() == [1, 0, 1]
+    assert batch.token_type_ids is not None
+    assert batch.token_type_ids.tolist() == [1, 0, 1, 0, 0, 0]

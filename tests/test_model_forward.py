@@ -11,11 +11,12 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from forgeml.batch import Batch
 from forgeml.data.batches import collate, scoring_batches
 from forgeml.data.tokens.encoding import encode
 from forgeml.model.forward import batch_logits, predict_logits
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
-from forgeml.records import Batch, Cut, EncodedTexts
+from forgeml.records import Cut, EncodedTexts
 from tiny import listed
 
 WORDS = ["good", "film", "the", "bad", "awful", "river", "zzz"]

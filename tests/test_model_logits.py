@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from forgeml.batch import Batch
 from forgeml.data.batches import collate
 from forgeml.model.forward import batch_logits
 from forgeml.model.logits import collect, mean_of_pieces, sigmoid, softmax
-from forgeml.records import Batch, EncodedTexts
+from forgeml.records import EncodedTexts
 
 
 def batch_of(indexes: list[int], owners: list[int] | None = None) -> Batch:

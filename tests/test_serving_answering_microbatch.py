@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forgeml.batch import Batch
 from forgeml.data.tokens.encoding import Encoder
 from forgeml.inference.classifier import Classifier
 from forgeml.model.logits import Logits
-from forgeml.records import Batch, ListedTexts
+from forgeml.records import ListedTexts
 from forgeml.serving.answering.microbatch import ClosedError, Microbatcher, UnreadableError
 from forgeml.serving.limits import Limits
 

@@ -218,22 +218,6 @@ class EncodedTexts:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Some texts as padded arrays, a row for each piece."""
-
-    input_ids: NDArray[np.int64]
-    """Shape (pieces, longest)."""
-    attention_mask: NDArray[np.int64]
-    """1 where there is a token, 0 where there is padding; shape (pieces, longest)."""
-    indexes: NDArray[np.int64]
-    """Which texts of the encoded ones these are, shape (texts,)."""
-    token_type_ids: NDArray[np.int64] | None = None
-    """Shape (pieces, longest)."""
-    owners: NDArray[np.int64] | None = None
-    """Which of the batch's texts each piece belongs to, shape (pieces,). None: one piece a text, in order."""
-
-
-@dataclass(frozen=True)
 class Pretrained:
     """A pre-trained model's folder on this machine."""
 

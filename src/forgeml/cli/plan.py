@@ -30,9 +30,9 @@ def plan(arguments: FileAndSettings = None, as_json: Json = False) -> None:
 
     place = place_in_run()
     if place.count > 1:
-        error = ConfigError.at("forgeml plan", f"was started as {place.count} processes", "start it once, by itself")
-        error.told_elsewhere = place.local_rank > 0
-        raise error
+        refused = ConfigError.at("forgeml plan", f"was started as {place.count} processes", "start it by itself")
+        refused.told_elsewhere = place.local_rank > 0
+        raise refused
     file, settings = split_arguments(arguments)
     overrides = parse_overrides(settings)
     config = load_config(file, overrides)

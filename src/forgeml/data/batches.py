@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forgeml.records import Batch, EncodedTexts
+from forgeml.batch import AnyBatch, Batch, PackedBatch
+from forgeml.records import EncodedTexts
 
 BATCHES_IN_WINDOW = 50
 """Texts are sorted by length inside windows of this many batches: little padding, and still much chance."""
@@ -17,6 +18,9 @@ SCORING_BATCH = 32
 """Pieces in a batch where no gradients are kept, as many as texts unless they are read in windows."""
 
 Indexes = NDArray[np.int64]
+
+Collate = Callable[[EncodedTexts, Indexes], AnyBatch]
+"""Makes one batch of the chosen texts."""
 
 
 def plan_training(lengths: Indexes, batch_size: int, seed: int, epoch: int) -> list[Indexes]:
@@ -63,6 +67,19 @@ def collate(encoded: EncodedTexts, indexes: Indexes) -> Batch:
 
     types = None if encoded.types is None else padded(encoded.types, 0)
     return Batch(padded(encoded.ids, encoded.pad_id), mask.astype(np.int64), indexes, types, owners)
+
+
+def pack(encoded: EncodedTexts, indexes: Indexes) -> PackedBatch:
+    """The chosen texts as one batch without padding, shorter pieces first; texts of one piece go with them."""
+    pieces, owners = _pieces(encoded, indexes)
+    lengths = encoded.offsets[pieces + 1] - encoded.offsets[pieces]
+    order = np.argsort(lengths, kind="stable")
+    pieces, lengths = pieces[order], lengths[order]
+    positions = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
+    places = np.repeat(encoded.offsets[pieces], lengths) + positions
+    types = None if encoded.types is None else encoded.types[places].astype(np.int64)
+    texts = (indexes[order], None) if owners is None else (indexes, owners[order])
+    return PackedBatch(encoded.ids[places].astype(np.int64), positions, lengths, texts[0], types, texts[1])
 
 
 def scoring_batches(encoded: EncodedTexts, batch_size: int) -> Iterator[Batch]:

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from forgeml.batch import Batch
 from forgeml.data.batches import SCORING_BATCH, scoring_batches
 from forgeml.data.tokens.encoding import Encoder
 from forgeml.errors import ModelError
@@ -21,7 +22,7 @@ from forgeml.machine import memory_errors
 from forgeml.model.logits import Logits, collect, sigmoid, softmax
 from forgeml.model.manifest import read_manifest
 from forgeml.model.publishing import check_place
-from forgeml.records import DEFAULT_THRESHOLD, Batch, ListedTexts, Prediction, Texts
+from forgeml.records import DEFAULT_THRESHOLD, ListedTexts, Prediction, Texts
 
 PROBABILITIES = {"single_label": softmax, "multi_label": sigmoid}
 """From logits to the probability of each class."""

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forgeml.batch import Batch
 from forgeml.errors import ConfigError, MachineError, ModelError, nearest
 from forgeml.machine import describe_machine
 from forgeml.model.logits import Logits
 from forgeml.model.manifest import MANIFEST
-from forgeml.records import Batch, Cut, Task
+from forgeml.records import Cut, Task
 
 if TYPE_CHECKING:
     from forgeml.data.tokens.tokenizing import AnyTokenizer

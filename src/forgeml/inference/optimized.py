@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forgeml.batch import Batch
 from forgeml.data.tokens.bare import BareTokenizer
 from forgeml.errors import ModelError
 from forgeml.inference.engines import ENGINES, RECORD, Engine
 from forgeml.model.logits import Logits, mean_of_pieces
 from forgeml.model.manifest import CARD_FILE, check_files, long_texts_of
 from forgeml.model.publishing import copy_files, prepared_for, writing
-from forgeml.records import Batch, Cut
+from forgeml.records import Cut
 
 
 @dataclass(frozen=True)

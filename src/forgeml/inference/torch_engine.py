@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from forgeml.batch import Batch
 from forgeml.errors import ModelError
 from forgeml.inference.engines import ENGINES, Engine
 from forgeml.model import saved
@@ -17,7 +18,7 @@ from forgeml.model.forward import batch_logits
 from forgeml.model.logits import Logits
 from forgeml.model.manifest import long_texts_of
 from forgeml.model.pretrained import DEFAULT_MAX_LENGTH, PROBLEM_TYPES, position_limit
-from forgeml.records import Batch, Cut, Task
+from forgeml.records import Cut, Task
 from forgeml.runtime import choose_device
 
 if TYPE_CHECKING:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from forgeml.batch import AnyBatch, Batch, PackedBatch
 from forgeml.model.logits import collect
-from forgeml.records import Batch
+from forgeml.model.packed.attention import Passage
+from forgeml.model.packed.layout import Layout
 
 
-def batch_logits(model: torch.nn.Module, batch: Batch, device: str | torch.device) -> torch.Tensor:
-    """Logits of one batch, shape (texts, classes), in fp32 on the device; the mean over the pieces of a text."""
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if batch.token_type_ids is not None:
-        inputs["token_type_ids"] = batch.token_type_ids
-    tensors = {name: torch.from_numpy(values).to(device) for name, values in inputs.items()}
-    logits: torch.Tensor = model(**tensors).logits.float()
+def batch_logits(model: torch.nn.Module, batch: AnyBatch, device: str | torch.device) -> torch.Tensor:
+    """Logits of one batch, shape (texts, classes), in fp32 on the device; the mean over the pieces of a text.
+
+    A packed batch is for models that `forgeml.model.packed.recognizing.pack` has found fit for it.
+    """
+    inputs = packed_inputs(batch, device) if isinstance(batch, PackedBatch) else _padded_inputs(batch, device)
+    logits: torch.Tensor = model(**inputs).logits.float()
     if batch.owners is None:
         return logits
     texts, owners = len(batch.indexes), torch.from_numpy(batch.owners)
@@ -28,9 +31,25 @@ def batch_logits(model: torch.nn.Module, batch: Batch, device: str | torch.devic
     return means.index_add(0, owners.to(logits.device), logits * shares.to(logits.device))
 
 
+def packed_inputs(batch: PackedBatch, device: str | torch.device) -> dict[str, Any]:
+    """What a model is called with for a packed batch: tensors of shape (1, tokens), and where the texts lie in them."""
+    inputs = {"input_ids": batch.input_ids, "position_ids": batch.position_ids}
+    if batch.token_type_ids is not None:
+        inputs["token_type_ids"] = batch.token_type_ids
+    tensors = {name: torch.from_numpy(values)[None].to(device) for name, values in inputs.items()}
+    return {**tensors, "packing": Passage(Layout.of(batch.lengths, device))}
+
+
+def _padded_inputs(batch: Batch, device: str | torch.device) -> dict[str, torch.Tensor]:
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    if batch.token_type_ids is not None:
+        inputs["token_type_ids"] = batch.token_type_ids
+    return {name: torch.from_numpy(values).to(device) for name, values in inputs.items()}
+
+
 def predict_logits(
     model: torch.nn.Module,
-    batches: Iterable[Batch],
+    batches: Iterable[AnyBatch],
     device: str | torch.device,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.float32]:

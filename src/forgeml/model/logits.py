@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forgeml.records import Batch
+from forgeml.batch import AnyBatch, Batch
 
 Logits = NDArray[np.float32]
+One = TypeVar("One", bound=AnyBatch)
 
 
 def collect(
-    forward: Callable[[Batch], Logits], batches: Iterable[Batch], on_progress: Callable[[int], None] = lambda done: None
+    forward: Callable[[One], Logits], batches: Iterable[One], on_progress: Callable[[int], None] = lambda done: None
 ) -> Logits:
     """Logits of all texts in their own order, whatever the order of the batches; shape (texts, outputs).
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from forgeml.batch import AnyBatch
 from forgeml.config.schema import Config, TrainingConfig
-from forgeml.data.batches import SCORING_BATCH, collate, plan_scoring
+from forgeml.data.batches import SCORING_BATCH, Collate, Indexes, collate, pack, plan_scoring
 from forgeml.events import Evaluation, StepReport
 from forgeml.metrics import DEFAULT_METRIC, best_thresholds, compute_metrics
 from forgeml.model.forward import batch_logits, predict_logits
 from forgeml.model.losses import balanced_weights, loss_of
+from forgeml.model.packed.dropout import use_quick_dropout
 from forgeml.model.saved import Classifying
-from forgeml.records import EncodedTexts, Split
+from forgeml.records import EncodedTexts
 from forgeml.runtime import seed_everything
 from forgeml.training import story
 from forgeml.training.loop import (
@@ -63,7 +65,7 @@ def fine_tune(
         if report.step % every.log_interval == 0:
             tracker.log_step(report, speed.since_last())
         if report.step % (every.eval_interval or per_epoch) == 0 or report.step == report.total_steps:
-            evaluation = _evaluate(materials, report, tell)
+            evaluation = _evaluate(materials, learner.collate, report, tell)
             if best.improved_by(evaluation):
                 _save(outputs.keep, materials, learner)
             tracker.log_evaluation(evaluation)
@@ -79,25 +81,42 @@ def fine_tune(
 
 
 def score_logits(
-    model: PreTrainedModel, encoded: EncodedTexts, part: Split, device: str, tell: Tell, processes: Processes = ALONE
+    model: PreTrainedModel,
+    encoded: EncodedTexts,
+    device: str,
+    on_progress: Callable[[int], None],
+    collate: Collate = collate,
+    processes: Processes = ALONE,
 ) -> NDArray[np.float32]:
-    """What a model says of one part, whose texts are encoded already; shape (texts, outputs).
+    """What a model says of texts that are encoded already; shape (texts, outputs).
 
-    Of several processes, each reads some of the texts; all get the logits of all.
+    Args:
+        model: a classifier on the device.
+        encoded: the texts.
+        device: where to compute.
+        on_progress: told the number of texts done so far.
+        collate: makes the batches that the model takes.
+        processes: of which each reads some of the texts; all get the logits of all.
     """
     plan, own = processes.part(plan_scoring(encoded, SCORING_BATCH))
     texts = np.concatenate(plan[:own] or [np.zeros(0, np.int64)])
-    starts = np.cumsum([0, *map(len, plan)])
-    # In what one process reads, texts have numbers of their own.
-    batches = (
-        replace(collate(encoded, indexes), indexes=np.arange(start, start + len(indexes)))
-        for start, indexes in zip(starts, plan, strict=False)
-    )
-    on_progress = progress(tell, f"score {part.name}", len(part))
-    logits = predict_logits(model, batches, device, lambda done: on_progress(min(done * processes.count, len(part))))
+
+    def tell_of_all(done: int) -> None:
+        on_progress(min(done * processes.count, len(encoded)))
+
+    logits = predict_logits(model, _numbered(encoded, plan, collate), device, tell_of_all)
     together = np.zeros((len(encoded), logits.shape[1]), np.float32)
     together[texts] = logits[: len(texts)]
     return processes.total(together)
+
+
+def _numbered(encoded: EncodedTexts, plan: Sequence[Indexes], collate: Collate) -> Iterator[AnyBatch]:
+    """Batches whose texts are counted through, whichever they are."""
+    numbers, done = np.zeros(len(encoded), np.int64), 0
+    for indexes in plan:
+        numbers[indexes] = np.arange(done, done + len(indexes))
+        batch, done = collate(encoded, indexes), done + len(indexes)
+        yield replace(batch, indexes=numbers[batch.indexes])
 
 
 def prepare(config: TrainingConfig, materials: Materials) -> tuple[Learner, TrainingSet]:
@@ -107,21 +126,44 @@ def prepare(config: TrainingConfig, materials: Materials) -> tuple[Learner, Trai
     unreached = processes.group is not None and _has_unreached(materials)
     optimizer = build_optimizer(materials.model, config)
     schedule = build_schedule(optimizer, config, steps_in_run(len(train), config))
-    accelerator = build_accelerator(materials.runtime, materials.model, unreached)
+    own_precision = _speed_up(materials)
+    accelerator = build_accelerator(
+        materials.runtime, autocast=not own_precision, model=materials.model, unreached=unreached
+    )
     model, optimizer = accelerator.prepare(materials.model.train(), optimizer)
     labels = materials.scale.standardized(train.labels) if materials.scale else train.labels
     weights = balanced_weights(splits.task, labels, len(splits.class_names)) if config.class_weights else None
-    learner = Learner(accelerator, model, optimizer, schedule, loss_of(splits.task, weights, device))
+    learner = Learner(
+        accelerator,
+        model,
+        optimizer,
+        schedule,
+        loss_of(splits.task, weights, device),
+        pack if materials.packing else collate,
+    )
     if processes.group is not None:
         # All have built the same weights from the same seed; what they drop out must differ.
         seed_everything(int(np.random.SeedSequence([config.seed, processes.rank]).generate_state(1)[0]))
     return learner, TrainingSet(materials.train, labels, train.rows)
 
 
-def _evaluate(materials: Materials, report: StepReport, tell: Tell) -> Evaluation:
+def _speed_up(materials: Materials) -> bool:
+    """Make the model compute the same in less time; whether it sees to the precision itself from now on."""
+    runtime, packing = materials.runtime, materials.packing
+    if runtime.device == "cpu":
+        use_quick_dropout(materials.model)
+    if packing is None or runtime.precision != "bf16":
+        return False
+    packing.compute_in(torch.bfloat16)
+    return True
+
+
+def _evaluate(materials: Materials, collate: Collate, report: StepReport, tell: Tell) -> Evaluation:
     """Metrics on validation, worked out in one process, so that all others decide by the same figures."""
     part, task, processes = materials.splits.validation, materials.splits.task, materials.processes
-    logits = score_logits(materials.model, materials.validation, part, materials.runtime.device, tell, processes)
+    on_progress = progress(tell, f"score {part.name}", len(part))
+    device = materials.runtime.device
+    logits = score_logits(materials.model, materials.validation, device, on_progress, collate, processes)
 
     def measure() -> Evaluation:
         found = materials.scale.restored(logits) if materials.scale else logits

@@ -25,7 +25,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from forgeml.config.schema import TrainingConfig
-from forgeml.data.batches import Indexes, collate, cut_by_pieces, plan_training
+from forgeml.data.batches import Collate, Indexes, collate, cut_by_pieces, plan_training
 from forgeml.errors import TrainingError
 from forgeml.events import StepReport
 from forgeml.model.forward import batch_logits
@@ -57,13 +57,18 @@ class Learner:
     schedule: LambdaLR
     loss_sum: LossSum
     """What is to be low."""
+    collate: Collate = collate
+    """Makes the batches that the model takes."""
 
 
-def build_accelerator(runtime: Runtime, model: torch.nn.Module | None = None, unreached: bool = False) -> Accelerator:
-    """Accelerate on the chosen device and precision, with the processes that were started together.
+def build_accelerator(
+    runtime: Runtime, *, autocast: bool = True, model: torch.nn.Module | None = None, unreached: bool = False
+) -> Accelerator:
+    """Accelerate on the chosen device, with the processes that were started together.
 
     Args:
         runtime: what to compute on.
+        autocast: whether to see to the precision; otherwise the model does so itself.
         model: that will be prepared; where each process is to have a part of it, it is divided by its layers.
         unreached: whether the model has weights that its output does not depend on.
     """
@@ -71,7 +76,7 @@ def build_accelerator(runtime: Runtime, model: torch.nn.Module | None = None, un
     AcceleratorState._reset_state(reset_partial_state=True)
     if runtime.device.startswith("cuda:"):
         torch.cuda.set_device(runtime.device)
-    mixed = {"fp32": "no"}.get(runtime.precision, runtime.precision)
+    mixed = runtime.precision if autocast and runtime.precision != "fp32" else "no"
     copies = DistributedDataParallelKwargs(find_unused_parameters=unreached, gradient_as_bucket_view=True)
     return Accelerator(
         mixed_precision=mixed,
@@ -174,8 +179,8 @@ def accumulate_gradients(
     for number, (indexes, counted) in enumerate(parts, start=1):
         # The processes exchange gradients once a step, with the last part.
         with nullcontext() if number == len(parts) else accelerator.no_sync(learner.model):
-            batch = collate(training_set.encoded, indexes)
-            labels = torch.from_numpy(training_set.labels[indexes]).to(accelerator.device)
+            batch = learner.collate(training_set.encoded, indexes)
+            labels = torch.from_numpy(training_set.labels[batch.indexes]).to(accelerator.device)
             logits = batch_logits(learner.model, batch, accelerator.device)
             # The average over the processes is a mean over all examples if each takes its mean over its share of them.
             loss = learner.loss_sum(logits, labels) / (examples / accelerator.num_processes if counted else inf)

@@ -15,6 +15,8 @@ from forgeml.errors import ConfigError, DataError, nearest
 from forgeml.events import Event, Note, Progress
 from forgeml.metrics import METRICS, is_defined
 from forgeml.model.heads import start_at_base_rates
+from forgeml.model.packed.passing import Hooks
+from forgeml.model.packed.recognizing import pack
 from forgeml.model.pretrained import (
     build_classifier,
     fetch_pretrained,
@@ -57,6 +59,8 @@ class Materials:
     model: PreTrainedModel
     scale: Scale | None
     """Of the numbers of a regression."""
+    packing: Hooks | None
+    """Through which the model takes packed batches; None: it takes padded ones alone."""
     processes: Processes = ALONE
     """Those that work on it together, each with materials of its own."""
 
@@ -165,14 +169,35 @@ def put_together(
     model = build_classifier(reader.pretrained, splits.task, splits.class_names, reader.tokenizer, _warning(tell))
     if splits.task == "multi_label":
         start_at_base_rates(model, splits.train.labels.mean(axis=0))
+    packing = _packing(config, model)
     train, validation = (encode_part(reader, splits, part, tell) for part in (splits.train, splits.validation))
     tell(story.lengths(train, reader.cut))
     scale = find_scale(model, splits.train.labels) if splits.task == "regression" else None
     if scale and tells_a_number(reader.pretrained):
         scale.unfold(model)
     return Materials(
-        runtime, reader.pretrained, source, splits, reader.tokenizer, reader.cut, train, validation, model, scale
+        runtime=runtime,
+        pretrained=reader.pretrained,
+        source=source,
+        splits=splits,
+        tokenizer=reader.tokenizer,
+        cut=reader.cut,
+        train=train,
+        validation=validation,
+        model=model,
+        scale=scale,
+        packing=packing,
     )
+
+
+def _packing(config: Config, model: PreTrainedModel) -> Hooks | None:
+    """The way of packed batches through the model, if they are wanted and it takes them."""
+    wanted = config.training.packing
+    hooks = None if wanted == "off" else pack(model)
+    if wanted == "on" and hooks is None:
+        what = f"{type(model).__name__} takes padded batches alone: its attention or its head is of another kind"
+        raise ConfigError.at("training.packing", what, "leave it out, or set it to auto or off")
+    return hooks
 
 
 def encode_part(reader: Reader, splits: Splits, part: Split, tell: Tell) -> EncodedTexts:

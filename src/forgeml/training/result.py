@@ -15,7 +15,7 @@ from forgeml.metrics import best_thresholds, compute_metrics
 from forgeml.model.saved import open_saved
 from forgeml.records import Manifest, Split, Splits
 from forgeml.training.fine_tune import score_logits
-from forgeml.training.materials import Materials, Reader, Tell, encode_part
+from forgeml.training.materials import Materials, Reader, Tell, encode_part, progress
 from forgeml.training.outputs import Outputs
 from forgeml.training.tracking import Tracker
 
@@ -104,7 +104,8 @@ def _score(folder: Path, materials: Materials, tell: Tell) -> Scored:
     figures: list[Evaluation] = []
     thresholds: list[float] | None = None
     for part, encoded in zip(parts, tokens, strict=True):
-        logits = score_logits(model, encoded, part, materials.runtime.device, tell, processes)
+        on_progress = progress(tell, f"score {part.name}", len(part))
+        logits = score_logits(model, encoded, materials.runtime.device, on_progress, processes=processes)
         if splits.task == "multi_label" and part is splits.validation:
             thresholds = best_thresholds(logits, part.labels)
         figures += _figures(splits, part, logits, thresholds)

@@ -14,10 +14,11 @@ from typing import Protocol
 
 import numpy as np
 
+from forgeml.batch import Batch
 from forgeml.data.batches import collate, gathered
 from forgeml.data.tokens.encoding import Encoder
 from forgeml.model.logits import Logits
-from forgeml.records import Batch, EncodedTexts, ListedTexts
+from forgeml.records import EncodedTexts, ListedTexts
 from forgeml.serving.answering.planning import Size, choose_batch
 from forgeml.serving.limits import Limits
 
