@@ -9,6 +9,7 @@ import torch
 from forgeml.config.schema import Config, TrainingConfig
 from forgeml.data.batches import SCORING_BATCH, Collate, collate, pack, plan_scoring
 from forgeml.events import Evaluation, StepReport
+from forgeml.machine import keep_freed_memory
 from forgeml.metrics import DEFAULT_METRIC, best_thresholds, compute_metrics
 from forgeml.model.forward import predict_logits
 from forgeml.model.losses import balanced_weights, loss_of
@@ -109,6 +110,7 @@ def _speed_up(materials: Materials) -> bool:
     """Make the model compute the same in less time; whether it sees to the precision itself from now on."""
     runtime, packing = materials.runtime, materials.packing
     if runtime.device == "cpu":
+        keep_freed_memory()
         use_quick_dropout(materials.model)
     if packing is None or runtime.precision != "bf16":
         return False
