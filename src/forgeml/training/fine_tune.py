@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from forgeml.config.schema import Config, TrainingConfig
@@ -13,6 +15,7 @@ from forgeml.model.losses import balanced_weights, loss_of
 from forgeml.model.saved import Classifying
 from forgeml.records import EncodedTexts, Split
 from forgeml.training import story
+from forgeml.training.averaging import Averaging
 from forgeml.training.loop import (
     Learner,
     TrainingSet,
@@ -48,19 +51,20 @@ def fine_tune(
     every, per_epoch = config.logging, steps_in_epoch(len(materials.train), config.training)
     best = BestSoFar(config.training.best_metric or DEFAULT_METRIC[materials.splits.task], config.training.patience)
     speed = _Speed()
-    saved = Classifying(materials.model, materials.tokenizer, materials.cut.max_length, materials.scale)
+    saved = Classifying(materials.model, materials.tokenizer, materials.cut.max_length, materials.folds)
+    validation = _Validation(materials, saved, tracker, outputs, tell)
+    averaging = Averaging(config.training, evaluations_in_run(config, len(materials.train)))
     tell(story.plan(config.training, steps_in_run(len(materials.train), config.training)))
+    for note in story.averaging(averaging, materials.model):
+        tell(note)
     for report in train_steps(*prepare(config.training, materials), config.training):
         tell(report)
         speed.add(report)
         if report.step % every.log_interval == 0:
             tracker.log_step(report, speed.since_last())
         if report.step % (every.eval_interval or per_epoch) == 0 or report.step == report.total_steps:
-            evaluation = _evaluate(materials, report, tell)
-            if best.improved_by(evaluation):
-                outputs.keep(saved)
-            tracker.log_evaluation(evaluation)
-            tell(evaluation)
+            validation.score(report, best.improved_by)
+            averaging.add(materials.model)
         if every.save_interval and report.step % every.save_interval == 0:
             outputs.save_last(saved)
         if best.exhausted:
@@ -68,7 +72,16 @@ def fine_tune(
             break
     if speed.waiting:
         tracker.log_step(report, speed.since_last())
+    if averaging.put_into(materials.model):
+        kept = validation.score(report, best.equalled_by, prefix="averaged.")
+        tell(story.averaged(averaging, best, kept))
     return best.found, report.step
+
+
+def evaluations_in_run(config: Config, texts: int) -> int:
+    """Evaluations on validation that a run takes, if it goes to its end."""
+    every = config.logging.eval_interval or steps_in_epoch(texts, config.training)
+    return -(-steps_in_run(texts, config.training) // every)
 
 
 def score_logits(
@@ -89,18 +102,40 @@ def prepare(config: TrainingConfig, materials: Materials) -> tuple[Learner, Trai
     model, optimizer = accelerator.prepare(materials.model.train(), optimizer)
     labels = materials.scale.standardized(train.labels) if materials.scale else train.labels
     weights = balanced_weights(splits.task, labels, len(splits.class_names)) if config.class_weights else None
-    learner = Learner(accelerator, model, optimizer, schedule, loss_of(splits.task, weights, device))
+    loss_sum = loss_of(splits.task, weights, device, config.label_smoothing)
+    learner = Learner(accelerator, model, optimizer, schedule, loss_sum)
     return learner, TrainingSet(materials.train, labels, train.rows)
 
 
-def _evaluate(materials: Materials, report: StepReport, tell: Tell) -> Evaluation:
-    part, task = materials.splits.validation, materials.splits.task
-    logits = score_logits(materials.model, materials.validation, part, materials.runtime.device, tell)
-    if materials.scale:
-        logits = materials.scale.restored(logits)
-    thresholds = best_thresholds(logits, part.labels) if task == "multi_label" else None
-    metrics = compute_metrics(task, logits, part.labels, thresholds)
-    return Evaluation(part.name, len(part), metrics, report.step, report.epoch)
+@dataclass(frozen=True)
+class _Validation:
+    """The model as it is at some step, on the part that decides which one is kept."""
+
+    materials: Materials
+    saved: Classifying
+    tracker: Tracker
+    outputs: Outputs
+    tell: Tell
+
+    def score(self, report: StepReport, is_best: Callable[[Evaluation], bool], prefix: str = "") -> bool:
+        """Evaluate, track under the prefix and tell; the model is kept if it is the best, which is the answer."""
+        evaluation = self._evaluation(report)
+        kept = is_best(evaluation)
+        if kept:
+            self.outputs.keep(self.saved)
+        self.tracker.log_evaluation(evaluation, prefix)
+        self.tell(evaluation)
+        return kept
+
+    def _evaluation(self, report: StepReport) -> Evaluation:
+        materials, task = self.materials, self.materials.splits.task
+        part = materials.splits.validation
+        logits = score_logits(materials.model, materials.validation, part, materials.runtime.device, self.tell)
+        if materials.scale:
+            logits = materials.scale.restored(logits)
+        thresholds = best_thresholds(logits, part.labels) if task == "multi_label" else None
+        metrics = compute_metrics(task, logits, part.labels, thresholds)
+        return Evaluation(part.name, len(part), metrics, report.step, report.epoch)
 
 
 class _Speed:
