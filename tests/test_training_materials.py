@@ -86,3 +86,16 @@ def test_model_is_changed_before_the_texts_are_read(tiny_settings: dict[str, Any
         _gathered(tiny_settings, freeze_layers=3)
     materials, _ = _gathered(tiny_settings, lora_rank=2)
     assert len(materials.folds) == 1
+
+
+def test_numbers_are_learnt_with_adapters_too(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """The saved weights are the plain model's, with the adapters merged and the scale folded into the head."""
+    data = {"dataset": str(write_scores(tmp_path / "scores", rows=80))}
+    plain, _ = _gathered({**tiny_settings, "data": data})
+    adapted, _ = _gathered({**tiny_settings, "data": data}, lora_rank=2)
+    weights = adapted.model.state_dict()
+    for fold in adapted.folds:
+        weights = fold(weights)
+    wanted = plain.scale.folded(plain.model.state_dict())
+    assert weights.keys() == wanted.keys()
+    assert all(torch.equal(weight, wanted[name]) for name, weight in weights.items())
