@@ -32,8 +32,8 @@ INSTRUCTIONS = (
 
 LARGEST = 2**31 - 1
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD = (-3, LARGEST), (-1, LARGEST), (-2, 2**26)
-"""Options of the GNU C library's `mallopt`, in bytes: what is taken from the system on its own, what goes back to it, and
-how much more than is needed is taken at once."""
+"""Options of the GNU C library's `mallopt`, in bytes: what is taken from the system on its own, what goes back to it,
+and how much more than is needed is taken at once."""
 
 MEMORY_WORDS = ("not enough memory", "out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """What torch says when memory runs out without raising its own kind of error for that."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +19,7 @@ from forgeml.model.packed.dropout import use_quick_dropout
 from forgeml.model.saved import Classifying
 from forgeml.records import EncodedTexts, Split
 from forgeml.training import story
+from forgeml.training.averaging import Averaging
 from forgeml.training.loop import (
     Learner,
     TrainingSet,
@@ -52,20 +55,21 @@ def fine_tune(
     every, per_epoch = config.logging, steps_in_epoch(len(materials.train), config.training)
     best = BestSoFar(config.training.best_metric or DEFAULT_METRIC[materials.splits.task], config.training.patience)
     speed = _Speed()
-    saved = Classifying(materials.model, materials.tokenizer, materials.cut.max_length, materials.scale)
-    tell(story.plan(config.training, steps_in_run(len(materials.train), config.training)))
+    saved = Classifying(materials.model, materials.tokenizer, materials.cut.max_length, materials.folds)
     learner, training_set = prepare(config.training, materials)
+    validation = _Validation(materials, learner.collate, saved, tracker, outputs, tell)
+    averaging = Averaging(config.training, evaluations_in_run(config, len(materials.train)))
+    tell(story.plan(config.training, steps_in_run(len(materials.train), config.training)))
+    for note in story.averaging(averaging, materials.model):
+        tell(note)
     for report in train_steps(learner, training_set, config.training):
         tell(report)
         speed.add(report)
         if report.step % every.log_interval == 0:
             tracker.log_step(report, speed.since_last())
         if report.step % (every.eval_interval or per_epoch) == 0 or report.step == report.total_steps:
-            evaluation = _evaluate(materials, learner.collate, report, tell)
-            if best.improved_by(evaluation):
-                outputs.keep(saved)
-            tracker.log_evaluation(evaluation)
-            tell(evaluation)
+            validation.score(report, best.improved_by)
+            averaging.add(materials.model)
         if every.save_interval and report.step % every.save_interval == 0:
             outputs.save_last(saved)
         if best.exhausted:
@@ -73,7 +77,16 @@ def fine_tune(
             break
     if speed.waiting:
         tracker.log_step(report, speed.since_last())
+    if averaging.put_into(materials.model):
+        kept = validation.score(report, best.equalled_by, prefix="averaged.")
+        tell(story.averaged(averaging, best, kept))
     return best.found, report.step
+
+
+def evaluations_in_run(config: Config, texts: int) -> int:
+    """Evaluations on validation that a run takes, if it goes to its end."""
+    every = config.logging.eval_interval or steps_in_epoch(texts, config.training)
+    return -(-steps_in_run(texts, config.training) // every)
 
 
 def score_logits(
@@ -95,14 +108,8 @@ def prepare(config: TrainingConfig, materials: Materials) -> tuple[Learner, Trai
     model, optimizer = accelerator.prepare(materials.model.train(), optimizer)
     labels = materials.scale.standardized(train.labels) if materials.scale else train.labels
     weights = balanced_weights(splits.task, labels, len(splits.class_names)) if config.class_weights else None
-    learner = Learner(
-        accelerator,
-        model,
-        optimizer,
-        schedule,
-        loss_of(splits.task, weights, device),
-        pack if materials.packing else collate,
-    )
+    loss_sum = loss_of(splits.task, weights, device, config.label_smoothing)
+    learner = Learner(accelerator, model, optimizer, schedule, loss_sum, pack if materials.packing else collate)
     return learner, TrainingSet(materials.train, labels, train.rows)
 
 
@@ -118,14 +125,37 @@ def _speed_up(materials: Materials) -> bool:
     return True
 
 
-def _evaluate(materials: Materials, collate: Collate, report: StepReport, tell: Tell) -> Evaluation:
-    part, task = materials.splits.validation, materials.splits.task
-    logits = score_logits(materials.model, materials.validation, part, materials.runtime.device, tell, collate)
-    if materials.scale:
-        logits = materials.scale.restored(logits)
-    thresholds = best_thresholds(logits, part.labels) if task == "multi_label" else None
-    metrics = compute_metrics(task, logits, part.labels, thresholds)
-    return Evaluation(part.name, len(part), metrics, report.step, report.epoch)
+@dataclass(frozen=True)
+class _Validation:
+    """The model as it is at some step, on the part that decides which one is kept."""
+
+    materials: Materials
+    collate: Collate
+    saved: Classifying
+    tracker: Tracker
+    outputs: Outputs
+    tell: Tell
+
+    def score(self, report: StepReport, is_best: Callable[[Evaluation], bool], prefix: str = "") -> bool:
+        """Evaluate, track under the prefix and tell; the model is kept if it is the best, which is the answer."""
+        evaluation = self._evaluation(report)
+        kept = is_best(evaluation)
+        if kept:
+            self.outputs.keep(self.saved)
+        self.tracker.log_evaluation(evaluation, prefix)
+        self.tell(evaluation)
+        return kept
+
+    def _evaluation(self, report: StepReport) -> Evaluation:
+        materials, task = self.materials, self.materials.splits.task
+        part = materials.splits.validation
+        device = materials.runtime.device
+        logits = score_logits(materials.model, materials.validation, part, device, self.tell, self.collate)
+        if materials.scale:
+            logits = materials.scale.restored(logits)
+        thresholds = best_thresholds(logits, part.labels) if task == "multi_label" else None
+        metrics = compute_metrics(task, logits, part.labels, thresholds)
+        return Evaluation(part.name, len(part), metrics, report.step, report.epoch)
 
 
 class _Speed:

@@ -192,7 +192,7 @@ class _Attention(torch.autograd.Function):
 
 def _through_softmax(gradient: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """The gradient before a softmax, from that behind it and the weights that it gave."""
-    backward = torch.ops.aten._softmax_backward_data
+    backward: Callable[..., torch.Tensor] = torch.ops.aten._softmax_backward_data
     # For short rows of short numbers torch has only a slow way.
     if weights.shape[-1] >= LONG_ROW or weights.dtype == torch.float32:
         return backward(gradient, weights, -1, weights.dtype)
