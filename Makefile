@@ -14,7 +14,7 @@ STARTER := $(BIN)/python quickstart/get_starter.py
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart starter test test-fast check fix docs smoke bench-predict bench-serve clean
+.PHONY: help setup quickstart starter test test-fast check fix docs smoke bench bench-predict bench-serve clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -54,6 +54,10 @@ smoke: $(VENV)/.installed-dev ## build the wheel, install it on its own and use 
 	@$(STARTER)
 	bash scripts/smoke.sh $(BIN)/python
 
+bench: $(VENV)/.installed-bench ## compare training with the library's Trainer: DATA=folder MODEL=folder, more in ARGS
+	$(if $(and $(DATA),$(MODEL)),,@$(STARTER))
+	$(BIN)/python benchmarks/train.py $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--data "$(DATA)") $(ARGS)
+
 bench-predict: $(VENV)/.installed-dev ## compare engines with the pipeline: DATA=folder MODELS=folder, more in ARGS
 	$(BIN)/python benchmarks/predict.py $(if $(MODELS),--models "$(MODELS)") $(if $(DATA),--data "$(DATA)") $(ARGS)
 
@@ -87,4 +91,8 @@ $(VENV)/.installed: $(VENV)/.python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --editable ".[$(TEST_EXTRAS)]"
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	$(INSTALL) --editable ".[bench]"
 	@touch $@

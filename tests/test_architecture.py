@@ -25,6 +25,7 @@ HOMES = {
     "onnxruntime": ("inference/onnx_engine.py", "optimizing/"),
     "openvino": ("inference/openvino_engine.py", "optimizing/"),
     "mlflow": ("training/tracking.py", "training/mlflow_store.py"),
+    "peft": ("model/lora.py",),
     "pyarrow": ("data/", "inference/files/parquet.py"),
     "fastapi": ("serving/",),
     "httptools": ("serving/",),

@@ -26,6 +26,14 @@ def test_progress_shows_loss_speed_and_time_left(
     assert "training       2/100  loss 0.6931  64 examples/s  0:49 left" in capsys.readouterr().err
 
 
+def test_quiet_watcher_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several processes one tells the story."""
+    with Watcher(quiet=True) as tell:
+        tell(Note("machine", "cpu"))
+        tell(_step(1))
+    assert capsys.readouterr() == ("", "")
+
+
 def test_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """In a terminal the same figures stand beside a bar that redraws itself."""
     monkeypatch.setenv("FORCE_COLOR", "1")

@@ -88,6 +88,21 @@ def test_wrong_usage_is_told_with_a_fix(arguments: list[str], says: str) -> None
     assert answer.stdout == ""
 
 
+def test_error_that_another_process_says_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of several processes that end with an error, one says it; the codes are the same."""
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        error = DataError.at("here", "this is wrong", "do that")
+        error.told_elsewhere = True
+        raise error
+
+    monkeypatch.setattr(door, "app", fail)
+    assert door.run(["train"]) == DataError.exit_code
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     ("kind", "code"),
     [

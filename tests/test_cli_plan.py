@@ -36,6 +36,18 @@ def plan_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, d
     return answer.code, told
 
 
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_plan_is_for_one_process(
+    rank: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started by a launcher, it would time each process beside the others; one of them says so."""
+    for name, value in {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    answer = answer_of(capsys, "plan")
+    assert answer.code == 2
+    assert ("was started as 2 processes" in answer.err) == (rank == "0")
+
+
 def test_screen_ends_with_ready(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A run that would begin is told on one screen on stdout, with what to do next as its last line."""
     answer = answer_of(capsys, "plan", config)

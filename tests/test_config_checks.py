@@ -45,3 +45,12 @@ def test_odd_values_name_the_usual_ones() -> None:
     assert said == [
         "training.learning_rate is 0.3: fine-tuning mostly learns nothing above 0.01; 1e-5 to 5e-5 are usual"
     ]
+
+
+@pytest.mark.parametrize(("rank", "rate", "told"), [(8, 2e-5, 1), (8, 3e-4, 0), (None, 2e-5, 0)])
+def test_learning_rate_that_is_too_low_for_adapters_is_told(rank: int | None, rate: float, told: int) -> None:
+    """With LoRA the usual learning rates learn little, and the sentence says which ones are usual then."""
+    values = {"training.learning_rate": rate, "training.num_epochs": 3, "training.lora_rank": rank}
+    said = odd_values(values)
+    assert len(said) == told
+    assert all("training.learning_rate is 2e-5: with training.lora_rank" in sentence for sentence in said)

@@ -13,6 +13,7 @@ from forgeml.config.loading import (
     json_schema,
     load_config,
     parse_overrides,
+    place_settings,
     setting_names,
     to_yaml,
     warnings,
@@ -417,3 +418,12 @@ def test_odd_values_are_told() -> None:
     assert rate.startswith("training.learning_rate is 0.5: ")
     assert epochs.startswith("training.num_epochs is 1000: 100 passes")
     assert warnings(load(MINIMAL + "training:\n  learning_rate: 0.01\n  num_epochs: 100\n")) == []
+
+
+def test_error_that_is_said_elsewhere_stays_so() -> None:
+    """The line of the file is added to a problem; which process says it does not change."""
+    load(MINIMAL)
+    error = ConfigError.at("data.dataset", "wrong", "mend it")
+    error.told_elsewhere = True
+    placed = place_settings(error, "config.yaml", ())
+    assert (placed.problems[0].where, placed.told_elsewhere) == ("config.yaml:4 data.dataset", True)

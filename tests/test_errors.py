@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from forgeml.errors import DataError, ForgeError, Problem, Stopped, nearest
@@ -24,3 +26,11 @@ def test_stop_is_no_exception() -> None:
 def test_nearest(name: str, wanted: str | None) -> None:
     """Misspelt names and other letter cases find their match, strange ones find none."""
     assert nearest(name, ["text", "label"]) == wanted
+
+
+def test_error_reaches_another_process_with_its_problems() -> None:
+    """What one process raises is raised in the others with the same words; who says it is settled there."""
+    error = DataError.at("a.csv:2", "wrong", "mend it")
+    error.told_elsewhere = True
+    sent = pickle.loads(pickle.dumps(error))
+    assert (type(sent), sent.problems, sent.told_elsewhere) == (DataError, error.problems, False)

@@ -152,3 +152,31 @@ def test_nothing_heavy_is_imported() -> None:
     """The module is there for whoever predicts without torch."""
     code = "import forgeml.machine, sys; print(*{'torch', 'transformers', 'pyarrow'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "place"),
+    [
+        ({}, machine.Place()),
+        ({"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}, machine.Place(5, 8, 1, launched=True)),
+        ({"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}, machine.Place(launched=True)),
+        (
+            {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "1"},
+            machine.Place(1, 2, 1, launched=True),
+        ),
+        ({"PMI_RANK": "1", "PMI_SIZE": "2"}, machine.Place(1, 2, launched=True)),
+        ({"RANK": "first", "WORLD_SIZE": ""}, machine.Place()),
+    ],
+)
+def test_place_in_the_run(variables: dict[str, str], place: machine.Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torchrun and mpirun tell each process where it stands; without a launcher it is alone."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert machine.place_in_run() == place
+
+
+@pytest.mark.parametrize(("value", "said"), [("true", True), ("1", True), ("False", False), ("", False)])
+def test_variable_says_yes(value: str, said: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accelerate writes its answers in words."""
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", value)
+    assert machine.is_set("ACCELERATE_USE_FSDP") is said

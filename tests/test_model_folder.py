@@ -66,6 +66,12 @@ def test_missing_weights_are_named(folder: Path) -> None:
     assert "no model.safetensors" in problem(folder)
 
 
+def test_adapters_beside_the_weights_are_refused(folder: Path) -> None:
+    """The library would put them into the model unasked, from whatever kind of file there is."""
+    (folder / "adapter_config.json").write_text("{}")
+    assert "has adapters beside its weights (adapter_config.json), which are not opened" in problem(folder)
+
+
 def test_pickles_are_not_opened(folder: Path) -> None:
     """Weights in a pickle alone are refused for what a pickle can do."""
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")

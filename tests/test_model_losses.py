@@ -26,10 +26,10 @@ TASKS: dict[Task, tuple[np.ndarray, np.ndarray]] = {
 }
 
 
-def loss_sum(task: Task, weights: np.ndarray | None = None) -> float:
+def loss_sum(task: Task, weights: np.ndarray | None = None, smoothing: float = 0.0) -> float:
     """The summed loss of the examples."""
     logits, labels = TASKS[task]
-    return float(loss_of(task, weights, "cpu")(torch.from_numpy(logits), torch.from_numpy(labels)))
+    return float(loss_of(task, weights, "cpu", smoothing)(torch.from_numpy(logits), torch.from_numpy(labels)))
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -55,6 +55,26 @@ def test_multi_label_by_hand() -> None:
     each = np.where(SEVERAL == 1, weights[1], weights[0])
     assert loss_sum("multi_label") == pytest.approx(costs.mean(axis=1).sum(), rel=1e-5)
     assert loss_sum("multi_label", weights) == pytest.approx((costs * each).mean(axis=1).sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1, 2, 3, 0.5], np.float32)])
+def test_smoothed_single_label_by_hand(weights: np.ndarray | None) -> None:
+    """A share of each text's label is spread over all classes, each of which costs as much as it weighs."""
+    costs = -np.log(np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True))
+    costs *= 1 if weights is None else weights
+    wanted = 0.9 * costs[np.arange(EXAMPLES), IDS].sum() + 0.1 * costs.mean(axis=1).sum()
+    assert loss_sum("single_label", weights, 0.1) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_smoothed_multi_label_by_hand(weighted: bool) -> None:
+    """Presence is 0.95 and absence 0.05; a class weighs what it weighs by the label as it is."""
+    present = 1 / (1 + np.exp(-LOGITS.astype(np.float64)))
+    truth = np.where(SEVERAL == 1, 0.95, 0.05)
+    costs = -(truth * np.log(present) + (1 - truth) * np.log(1 - present))
+    weights = np.stack([np.arange(1, 5), np.arange(5, 9)]).astype(np.float32) if weighted else None
+    each = 1 if weights is None else np.where(SEVERAL == 1, weights[1], weights[0])
+    assert loss_sum("multi_label", weights, 0.1) == pytest.approx((costs * each).mean(axis=1).sum(), rel=1e-5)
 
 
 def test_regression_by_hand() -> None:

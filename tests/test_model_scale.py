@@ -47,7 +47,7 @@ def test_saved_head_says_the_restored_numbers(architecture: Architecture, tiny_m
     scale = find_scale(model, NUMBERS)
     assert scale is not None
     assert scale.head == HEADS[architecture]
-    write_model(tmp_path / "saved", Classifying(model, tokenizer, 64, scale))
+    write_model(tmp_path / "saved", Classifying(model, tokenizer, 64, (scale.folded,)))
     batch = tokenizer(TEXTS, truncation=True, max_length=64, padding=True, return_tensors="pt")
     with torch.inference_mode():
         expected = scale.restored(model(**batch).logits.numpy())

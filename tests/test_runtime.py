@@ -57,6 +57,14 @@ def test_device(monkeypatch: pytest.MonkeyPatch, gpus: int, mps: bool, wanted: s
     assert runtime.choose_device(wanted) == chosen
 
 
+def test_launcher_may_ask_for_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`accelerate launch --cpu` decides where the setting leaves it open, and not otherwise."""
+    machine(monkeypatch, 1, False)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    assert runtime.choose_device("auto") == "cpu"
+    assert runtime.choose_device("cuda") == "cuda"
+
+
 @pytest.mark.parametrize(("gpus", "wanted"), [(0, "cuda"), (2, "cuda:2"), (0, "mps")])
 def test_absent_device_is_refused(monkeypatch: pytest.MonkeyPatch, gpus: int, wanted: str) -> None:
     """A device that is not there is refused with those that are."""

@@ -12,6 +12,7 @@ from forgeml.config.schema import Config
 from forgeml.errors import ConfigError
 from forgeml.events import Event, Note, Progress
 from forgeml.training.materials import gather
+from tiny import write_scores
 
 
 def _gathered(settings: dict[str, Any], **training: Any) -> tuple[Any, list[Event]]:
@@ -61,3 +62,40 @@ def test_length_is_checked_before_the_data_is_read(tiny_settings: dict[str, Any]
     model = {**tiny_settings["model"], "max_length": 4000}
     with pytest.raises(ConfigError, match=r"4000 tokens, but .* reads at most 128"):
         _gathered({**tiny_settings, "model": model, "data": {"dataset": str(Path("nowhere.csv"))}})
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [("data", "min_count", 2), ("training", "class_weights", "balanced"), ("training", "label_smoothing", 0.1)],
+)
+def test_settings_of_classes_are_refused_for_numbers(
+    tiny_settings: dict[str, Any], tmp_path: Path, setting: tuple[str, str, object]
+) -> None:
+    """A regression has no classes to be counted, weighted or smoothed."""
+    section, key, value = setting
+    settings = {**tiny_settings, "data": {"dataset": str(write_scores(tmp_path / "scores", rows=80))}}
+    settings[section] = {**settings[section], key: value}
+    with pytest.raises(ConfigError, match="this is for classes, and the labels are numbers") as caught:
+        _gathered(settings)
+    assert caught.value.problems[0].where == f"{section}.{key}"
+
+
+def test_model_is_changed_before_the_texts_are_read(tiny_settings: dict[str, Any]) -> None:
+    """A setting that does not go with the model is told at once, and one that does has its fold."""
+    with pytest.raises(ConfigError, match="this model has 2 blocks"):
+        _gathered(tiny_settings, freeze_layers=3)
+    materials, _ = _gathered(tiny_settings, lora_rank=2)
+    assert len(materials.folds) == 1
+
+
+def test_numbers_are_learnt_with_adapters_too(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """The saved weights are the plain model's, with the adapters merged and the scale folded into the head."""
+    data = {"dataset": str(write_scores(tmp_path / "scores", rows=80))}
+    plain, _ = _gathered({**tiny_settings, "data": data})
+    adapted, _ = _gathered({**tiny_settings, "data": data}, lora_rank=2)
+    weights = adapted.model.state_dict()
+    for fold in adapted.folds:
+        weights = fold(weights)
+    wanted = plain.scale.folded(plain.model.state_dict())
+    assert weights.keys() == wanted.keys()
+    assert all(torch.equal(weight, wanted[name]) for name, weight in weights.items())

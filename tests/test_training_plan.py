@@ -127,6 +127,20 @@ def test_more_evaluations_and_epochs_take_longer(tiny_settings: dict[str, Any], 
     assert few["save_and_track"] < many["save_and_track"] < often["save_and_track"]
 
 
+def test_every_recipe_is_planned(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """With all of them set the steps are timed, nothing stands in the way, and the averaged weights are scored too."""
+    pace, recipes = module.Pace(0.5, 0.0), {"layer_decay": 0.9, "label_smoothing": 0.1, "lora_rank": 2}
+    training = {**recipes, "freeze_layers": 1, "average_last": 2}
+    found = make_plan(config_of(tiny_settings, tmp_path, training=training))
+    assert (found.problems, list(found.facts)) == ((), FACTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "time_training", lambda *parts: (pace, 7.0))
+        patch.setattr(module, "time_scoring", lambda *parts: pace)
+        config = config_of(tiny_settings, tmp_path, training={"num_epochs": 3, "average_last": 2})
+        # Four evaluations of one batch, and at the end one of validation and three of test.
+        assert make_plan(config).facts["estimate"]["score"] == 4.0
+
+
 BAD: Mapping[str, tuple[dict[str, dict[str, Any]], list[str]]] = {
     "model and data": (
         {"model": {"name": "./nowhere"}, "data": {"dataset": "./nowhere.csv"}},
@@ -139,6 +153,8 @@ BAD: Mapping[str, tuple[dict[str, dict[str, Any]], list[str]]] = {
     "data alone": ({"data": {"test_split": "tset"}}, ["data.test_split"]),
     "metric of another task": ({"training": {"best_metric": "rmse"}}, ["training.best_metric"]),
     "number of classes": ({"model": {"num_labels": 3}}, ["model.num_labels"]),
+    "blocks": ({"training": {"freeze_layers": 9}}, ["training.freeze_layers"]),
+    "nothing to adapt": ({"training": {"freeze_layers": 2, "lora_rank": 4}}, ["training.lora_rank"]),
     "length": ({"model": {"max_length": 4000}, "data": {"dataset": "x.csv"}}, ["model.max_length", "data.dataset"]),
 }
 

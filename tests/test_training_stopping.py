@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from math import nan
+
+import pytest
+
 from forgeml.events import Evaluation
 from forgeml.training.stopping import BestSoFar
 
@@ -38,3 +42,23 @@ def test_patience_counts_evaluations_in_a_row() -> None:
         best.improved_by(_evaluation(step, accuracy=value))
         seen.append(best.exhausted)
     assert seen == [False, False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "value", "taken"),
+    [
+        ("accuracy", 0.7, 0.7, True),
+        ("accuracy", 0.7, 0.8, True),
+        ("accuracy", 0.7, 0.6, False),
+        ("loss", 0.5, 0.5, True),
+        ("loss", 0.5, 0.6, False),
+        ("accuracy", 0.7, nan, False),
+    ],
+)
+def test_equal_is_enough_for_a_model_of_another_kind(metric: str, before: float, value: float, taken: bool) -> None:
+    """Averaged weights are taken unless the best single ones have the better figure."""
+    best = BestSoFar(metric, patience=None)
+    single, mean = _evaluation(1, **{metric: before}), _evaluation(2, **{metric: value})
+    best.improved_by(single)
+    assert best.equalled_by(mean) == taken
+    assert best.found is (mean if taken else single)

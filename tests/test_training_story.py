@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from forgeml.config.schema import TrainingConfig
 from forgeml.events import Evaluation
 from forgeml.records import Cut, Duplicates, EncodedTexts, Leak, Pretrained, Runtime, Source, Split, Splits, Task
 from forgeml.training import story
+from forgeml.training.averaging import Averaging
 from forgeml.training.stopping import BestSoFar
 from tiny import listed
 
@@ -45,6 +47,11 @@ def test_machine_says_what_was_not_expected() -> None:
     assert note.warning
     assert note.text == "cpu, bf16, 2 threads; fp16 needs a CUDA GPU"
     assert not story.machine(Runtime("cpu", "fp32", 2)).warning
+
+
+def test_processes_are_told() -> None:
+    """Who starts several processes reads that they work together."""
+    assert story.together(4).text == "4 processes, of which each computes its part of every batch"
 
 
 @pytest.mark.parametrize(("fetched", "came"), [(True, "fetched into /cache"), (False, "cached in /cache")])
@@ -136,3 +143,32 @@ def test_plan_says_steps_and_texts() -> None:
     """A step holds the texts of all batches that are added up for it."""
     config = TrainingConfig(batch_size=8, gradient_accumulation_steps=4, num_epochs=2)
     assert story.plan(config, 1200).text == "1,200 steps of 32 texts in 2 epochs"
+
+
+def _averaging(evaluations: int, added: int) -> Averaging:
+    """Of three evaluations, in a run that was to have `evaluations` and had `added`."""
+    averaging = Averaging(TrainingConfig(average_last=3, patience=1), evaluations)
+    for _ in range(added):
+        averaging.add(torch.nn.Linear(500, 1))
+    return averaging
+
+
+def test_averaging_tells_its_memory_and_when_there_is_too_little() -> None:
+    """The memory is told before the run, and what to set where there will be fewer evaluations than asked for."""
+    model = torch.nn.Linear(499, 500)
+    (note,) = story.averaging(_averaging(9, 0), model)
+    assert (note.text, note.warning) == ("the weights at the last 3 evaluations, in 3.0 MB of memory", False)
+    _, warning = story.averaging(_averaging(1, 0), model)
+    assert warning.warning
+    assert warning.text == "1 evaluation will be all; a lower logging.eval_interval gives more"
+    assert story.averaging(Averaging(TrainingConfig(), 9), model) == []
+
+
+def test_averaged_weights_are_told_with_what_became_of_them() -> None:
+    """Whether they are kept, and that the run ended before there were as many as asked for."""
+    best = BestSoFar("accuracy", patience=1)
+    best.improved_by(Evaluation("validation", 1, {"accuracy": 1.0}, 12))
+    kept, left = story.averaged(_averaging(9, 4), best, True), story.averaged(_averaging(9, 2), best, False)
+    assert kept.text == "that was the mean of the weights at the last 3 evaluations; it is kept as the best model"
+    assert "last 2 evaluations of the 3 asked for, as the run ended; step 12 has a better accuracy" in left.text
+    assert (kept.warning, left.warning) == (False, True)

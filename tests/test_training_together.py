@@ -27,15 +27,16 @@ from transformers import AutoModelForSequenceClassification
 from command import run
 from conftest import REPOSITORY
 from forgeml.cli.main import main
-from forgeml.config.loading import load_config
 from forgeml.config.schema import Config
 from forgeml.errors import ConfigError, DataError, TrainingError
 from forgeml.training import loop
-from forgeml.training.fine_tune import prepare, score_logits
+from forgeml.training.fine_tune import fine_tune, prepare, score_logits
 from forgeml.training.loop import train_steps, whole_weights
 from forgeml.training.materials import Materials, gather
+from forgeml.training.outputs import Outputs
 from forgeml.training.processes import meet
-from forgeml.training.train import train
+from forgeml.training.result import score_saved
+from forgeml.training.tracking import Tracker
 from together import started, together
 
 DIVIDED = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP"}
@@ -67,8 +68,9 @@ def still(tiny_settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactor
 
 
 def _gathered(settings: dict[str, Any]) -> Iterator[Materials]:
-    with meet("cpu") as processes:
-        yield gather(Config.model_validate(settings), lambda event: None, processes)
+    config = Config.model_validate(settings)
+    with meet(config.training) as processes:
+        yield gather(config, lambda event: None, processes)
 
 
 def _run(settings: dict[str, Any], divided: bool = False) -> dict[str, Any]:
@@ -91,6 +93,7 @@ def _run(settings: dict[str, Any], divided: bool = False) -> dict[str, Any]:
             "counts": [(report.step, report.total_steps, report.examples) for report in reports],
             "weights": {name: weight.numpy() for name, weight in weights.items()},
             "logits": logits,
+            "kind": type(learner.model).__name__,
             "exchanges": len(exchanges),
             "seed": torch.initial_seed(),
         }
@@ -113,8 +116,7 @@ def _counted_exchanges(model: torch.nn.Module) -> list[None]:
 WINDOWS = {"max_length": 8, "long_texts": "windows"}
 CASES = {
     # A batch of one text comes last, which leaves nothing for the other process.
-    "batches": ({"batch_size": 16}, {}, 2, False),
-    "batches, three a step": ({"batch_size": 5, "gradient_accumulation_steps": 3}, {}, 2, False),
+    "three batches a step": ({"batch_size": 5, "gradient_accumulation_steps": 3}, {}, 2, False),
     "three processes": ({"batch_size": 5}, {}, 3, False),
     "windows": ({"batch_size": 5}, WINDOWS, 2, False),
     "divided": ({"batch_size": 16, "gradient_accumulation_steps": 3}, WINDOWS, 2, True),
@@ -136,6 +138,7 @@ def test_same_as_one_process(still: dict[str, Any], case: str) -> None:
         np.testing.assert_allclose(one["steps"], alone["steps"], rtol=0, atol=1e-4)
         assert one["counts"] == alone["counts"]
         np.testing.assert_allclose(one["logits"], alone["logits"], rtol=0, atol=1e-4)
+        assert one["kind"] == ("FSDPBertForSequenceClassification" if divided else "DistributedDataParallel")
         assert one["exchanges"] == (0 if divided else len(alone["counts"]))
     # Of a divided model the main process alone gets all.
     for one in found[: 1 if divided else count]:
@@ -197,10 +200,8 @@ def test_loss_that_is_not_finite_ends_all(still: dict[str, Any]) -> None:
     assert one[1]
 
 
-def _command(arguments: list[str], divided: bool = False) -> None:
+def _command(arguments: list[str]) -> None:
     """Run ForgeML as its command does."""
-    if divided:
-        loop.Accelerator = _Dividing
     main(arguments)
 
 
@@ -211,24 +212,32 @@ def _train(settings: dict[str, Any], folder: Path, *more: str) -> list[str]:
     return ["train", str(folder / "config.yaml"), *more]
 
 
+def _saved(settings: dict[str, Any], folder: Path, divided: bool) -> dict[str, Any]:
+    """What plain transformers finds in the folder that a run keeps, and the figures of it."""
+    if divided:
+        loop.Accelerator = _Dividing
+    config, told = Config.model_validate({**settings, "output_dir": str(folder)}), []
+    for materials in _gathered(settings):
+        outputs = materials.processes.by_main(lambda: Outputs(config.output_dir))
+        tracker = Tracker(config.mlflow, told.append)
+        fine_tune(config, materials, tracker, outputs, lambda event: None)
+        scored = score_saved(outputs, materials, tracker, lambda event: None)
+        model = AutoModelForSequenceClassification.from_pretrained(outputs.prepared)
+        assert told == []
+        return {"metrics": scored.metrics, "kind": type(model).__name__, "weights": model.state_dict()}
+    raise AssertionError
+
+
 def test_divided_model_is_saved_whole(still: dict[str, Any], tmp_path: Path) -> None:
-    """A whole run where each process has a part of the weights leaves what one process leaves; one of them tells."""
-    folders = [tmp_path / "one", tmp_path / "two"]
-    for folder in folders:
-        folder.mkdir()
-    alone = train(load_config(_train(still, folders[0])[1]))
-    with started(_command, _train(still, folders[1], "--json"), True, **DIVIDED) as running:
-        first, second = running.ended()
-        assert (first.code, second.code) == (0, 0), first.said + second.said
-        assert second.said == ""
-        told = json.loads(first.said.splitlines()[-1])
-    for split, metrics in alone.metrics.items():
-        assert told["metrics"][split] == pytest.approx(metrics, abs=1e-4)
-    models = [AutoModelForSequenceClassification.from_pretrained(folder / "best_model") for folder in folders]
-    for (name, weight), other in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=0, atol=1e-4, msg=name)
-    assert type(models[1]) is type(models[0])
-    assert sorted(file.name for file in folders[1].iterdir()) == ["best_model", "config.yaml", "mlflow.db", "mlruns"]
+    """Where each process has a part of the weights, the saved model has all, as one process leaves it."""
+    alone = _saved(still, tmp_path / "one", False)
+    found = together(_saved, still, tmp_path / "two", True, **DIVIDED)
+    for one in found:
+        assert one["kind"] == alone["kind"] == "BertForSequenceClassification"
+        for split, metrics in alone["metrics"].items():
+            assert one["metrics"][split] == pytest.approx(metrics, abs=1e-4)
+        for name, weight in alone["weights"].items():
+            torch.testing.assert_close(one["weights"][name], weight, rtol=0, atol=1e-4, msg=name)
 
 
 def test_error_ends_all_and_is_said_once(still: dict[str, Any], tmp_path: Path) -> None:
@@ -265,25 +274,18 @@ def test_stop_ends_all_and_keeps_the_best(still: dict[str, Any], tmp_path: Path)
 def test_torchrun_starts_train_py(still: dict[str, Any], tmp_path: Path) -> None:
     """`torchrun --nproc-per-node 2 train.py` has the losses of `python train.py`, one story and one run in MLflow."""
     every = {**still, "logging": {"log_interval": 1}}
-    folders = [tmp_path / "one", tmp_path / "two"]
-    for folder in folders:
-        folder.mkdir()
-    train(load_config(_train(every, folders[0])[1]))
+    alone = _run(every)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = run(*command, REPOSITORY / "train.py", *_train(every, folders[1])[1:])
+    done = run(*command, REPOSITORY / "train.py", *_train(every, tmp_path)[1:])
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\nresult ") == done.stderr.count("\ntokens ") == 1
     assert done.stdout.count("accuracy") == 1
-    losses = []
-    for folder in folders:
-        client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
-        (one,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
-        losses.append([metric.value for metric in client.get_metric_history(one.info.run_id, "train.loss")])
-    np.testing.assert_allclose(losses[1], losses[0], rtol=0, atol=1e-4)
-    assert len(losses[0]) == 6
-    weights = [load_file(folder / "best_model" / "model.safetensors") for folder in folders]
-    for name, weight in weights[0].items():
-        torch.testing.assert_close(weights[1][name], weight, rtol=0, atol=1e-4, msg=name)
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (one,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    losses = [metric.value for metric in client.get_metric_history(one.info.run_id, "train.loss")]
+    np.testing.assert_allclose(losses, alone["steps"][:, 0], rtol=0, atol=1e-4)
+    for name, weight in load_file(tmp_path / "best_model" / "model.safetensors").items():
+        np.testing.assert_allclose(weight, alone["weights"][name], rtol=0, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import os
 import platform
@@ -29,6 +30,11 @@ INSTRUCTIONS = (
     *("asimddp", "i8mm", "bf16"),
 )
 """Of processors, as Linux calls them: what the speed of short numbers, and how they are rounded, depends on."""
+
+LARGEST = 2**31 - 1
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD = (-3, LARGEST), (-1, LARGEST), (-2, 2**26)
+"""Options of the GNU C library's `mallopt`, in bytes: what is taken from the system on its own, what goes back to it,
+and how much more than is needed is taken at once."""
 
 MEMORY_WORDS = ("not enough memory", "out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """What torch says when memory runs out without raising its own kind of error for that."""
@@ -152,6 +158,18 @@ def thread_count() -> int:
     return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else available_cores()
 
 
+def keep_freed_memory() -> None:
+    """Let the process keep memory that it frees, for what it will need next; where the C library is GNU's.
+
+    A step of training takes and frees the same large pieces each time. By default they go back to the system, which has
+    to clear them page by page when they are asked for again.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        for option, value in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD):
+            library.mallopt(option, value)
+
+
 def cache_folder() -> Path:
     """Folder for what can be worked out again."""
     try:
@@ -159,6 +177,11 @@ def cache_folder() -> Path:
     except RuntimeError:
         # A user without a home, as in containers that run under a number.
         return Path(tempfile.gettempdir()) / "forgeml"
+
+
+def is_set(variable: str) -> bool:
+    """Whether a variable of the environment says yes, as Accelerate writes it."""
+    return os.environ.get(variable, "").lower() in ("1", "true", "yes")
 
 
 def _number_from(variables: Sequence[str]) -> int | None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from forgeml.errors import MachineError
-from forgeml.machine import cache_folder, processor_name
+from forgeml.machine import cache_folder, is_set, processor_name
 from forgeml.records import Runtime
 
 BF16_WORTHWHILE = 1.3
@@ -42,6 +42,9 @@ def choose_device(wanted: str) -> str:
     if torch.cuda.is_available():
         present += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if wanted == "auto":
+        # What `accelerate launch --cpu` sets, and Accelerate goes by.
+        if is_set("ACCELERATE_USE_CPU"):
+            return "cpu"
         return next(name for name in ("cuda", "mps", "cpu") if name in present)
     if wanted not in present:
         raise MachineError.at(

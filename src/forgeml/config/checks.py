@@ -48,6 +48,16 @@ ODD: tuple[tuple[str, float, str], ...] = (
     ("training.num_epochs", 100, "{limit} passes over the data are rarely of use; 2 to 5 are usual"),
 )
 
+# The same of numbers that another setting asks more of: that setting, the number, the least that is usual, and why.
+ODD_BESIDE: tuple[tuple[str, str, float, str], ...] = (
+    (
+        "training.lora_rank",
+        "training.learning_rate",
+        1e-4,
+        "adapters learn little below {limit}; ten times what suits the whole model is usual, such as 2e-4 to 5e-4",
+    ),
+)
+
 
 def forbidden_texts(values: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
     """Secrets, variables and control characters, in values and in keys."""
@@ -96,11 +106,14 @@ def bare_folders(values: Mapping[str, Any], origins: Origins) -> Iterator[Proble
 
 def odd_values(flat: Mapping[str, object]) -> list[str]:
     """A sentence for each number that is hardly ever meant, by the settings' dotted names."""
-    return [
-        f"{name} is {plain(value)}: {why.format(limit=plain(limit))}"
-        for name, limit, why in ODD
-        if isinstance(value := flat[name], (int, float)) and value > limit
+    numbers = {name: value for name, value in flat.items() if isinstance(value, (int, float))}
+    told = [(name, limit, why) for name, limit, why in ODD if numbers[name] > limit]
+    told += [
+        (name, limit, f"with {other}, {why}")
+        for other, name, limit, why in ODD_BESIDE
+        if other in numbers and numbers[name] < limit
     ]
+    return [f"{name} is {plain(numbers[name])}: {why.format(limit=plain(limit))}" for name, limit, why in told]
 
 
 def _dataset(values: Mapping[str, Any]) -> str:

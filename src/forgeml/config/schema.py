@@ -124,6 +124,16 @@ class TrainingConfig(Section):
     """Stop after this many evaluations in a row without a better one; left out: never."""
     class_weights: Literal["balanced"] | None = None
     """`balanced`: rare classes weigh as much as frequent ones in the loss; left out: every text weighs the same."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of each label that is spread over all classes; the metrics are those of the labels as they are."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Learning rate of a block, as a share of that of the block above it; left out: the same for all."""
+    lora_rank: Annotated[int, Field(ge=1)] | None = None
+    """Rank of LoRA's adapters, trained in place of the encoder's own weights; left out: no adapters."""
+    freeze_layers: Annotated[int, Field(ge=0)] | None = None
+    """Lowest blocks that are not trained, nor are the embeddings; 0: only those; left out: all is trained."""
+    average_last: Annotated[int, Field(ge=2)] | None = None
+    """Last evaluations whose weights are averaged, and kept if nothing is better; left out: no averaging."""
     best_metric: BestMetric | None = None
     """Metric on validation that decides which model is the best; left out: the usual one of the task."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"

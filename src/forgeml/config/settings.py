@@ -17,6 +17,8 @@ SYNONYMS = {
     "early_stopping_patience": "training.patience",
     "epochs": "training.num_epochs",
     "eval_steps": "logging.eval_interval",
+    "label_smoothing_factor": "training.label_smoothing",
+    "llrd": "training.layer_decay",
     "logging_steps": "logging.log_interval",
     "lr": "training.learning_rate",
     "lr_scheduler_type": "training.schedule",

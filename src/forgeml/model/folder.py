@@ -27,6 +27,9 @@ TOKENIZER_SETS = (
 )
 """A tokenizer is there when all files of one of these sets are."""
 
+ADAPTERS = "adapter_config.json"
+"""Beside a model's own weights, of adapters that the library would put into the model while it opens it."""
+
 LAYER_COUNTS = frozenset(
     {
         *("num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers"),
@@ -51,6 +54,9 @@ def check_folder(folder: Path, name: str) -> None:
         raise ModelError.at(
             "model.name", f"{name} has no {CONFIG} ({found})", "give a folder as save_pretrained writes"
         )
+    if ADAPTERS in present:
+        what = f"{name} has adapters beside its weights ({ADAPTERS}), which are not opened"
+        raise ModelError.at("model.name", what, "merge them into the weights, as merge_and_unload of peft does")
     settings = read_settings(folder)
     if not present.intersection({WEIGHTS, INDEX}):
         raise _no_weights(name, present)

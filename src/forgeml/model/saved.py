@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,6 @@ from forgeml.model.folder import check_folder
 from forgeml.model.manifest import CARD_FILE, FORMAT, MANIFEST, check_files, file_hashes, read_manifest
 from forgeml.model.pretrained import load_classifier, open_tokenizer
 from forgeml.model.publishing import copy_files, prepared_for, writing
-from forgeml.model.scale import Scale
 from forgeml.records import Manifest, Pretrained
 
 NOT_SAVED = (
@@ -31,6 +30,9 @@ NOT_SAVED = (
 )
 """What the library adds to a tokenizer's settings while it opens one: how another program cut and padded, and where
 the files lay."""
+
+Fold = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
+"""From a model's weights by name to those that are saved in their place; the model itself stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Classifying:
     tokenizer: PreTrainedTokenizerBase
     max_length: int
     """Tokens of a text, or of a piece of one, that the model was trained with."""
-    scale: Scale | None = None
-    """Of the numbers that the model gives, which the saved one gives as people wrote them."""
+    folds: tuple[Fold, ...] = ()
+    """What the training needed beside the plain model, such as a scale, and the saved weights have in themselves."""
     weights: Mapping[str, torch.Tensor] | None = None
     """The model's, where it has only a part of them itself."""
 
@@ -57,13 +59,15 @@ def write_model(folder: Path, classifying: Classifying) -> None:
     Raises:
         MachineError: the folder cannot be written.
     """
-    model, scale = classifying.model, classifying.scale
+    model = classifying.model
     with writing(folder, _room(folder, model)):
         # What an earlier attempt that was cut short left behind must not get into the new folder.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         weights = dict(model.state_dict() if classifying.weights is None else classifying.weights)
-        model.save_pretrained(folder, state_dict=scale.folded(weights) if scale else weights)
+        for fold in classifying.folds:
+            weights = fold(weights)
+        model.save_pretrained(folder, state_dict=weights)
         _as_saved(classifying.tokenizer, classifying.max_length).save_pretrained(folder)
         # The library writes weights with mode 600, which keeps a server under another user from reading them. Who may
         # enter the new folder, by the user's umask, may read what is in it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from forgeml.batch import AnyBatch
 from forgeml.config.schema import Config, TrainingConfig
 from forgeml.data.batches import SCORING_BATCH, Collate, Indexes, collate, pack, plan_scoring
 from forgeml.events import Evaluation, StepReport
+from forgeml.machine import keep_freed_memory
 from forgeml.metrics import DEFAULT_METRIC, best_thresholds, compute_metrics
 from forgeml.model.forward import batch_logits, predict_logits
 from forgeml.model.losses import balanced_weights, loss_of
@@ -21,6 +22,7 @@ from forgeml.model.saved import Classifying
 from forgeml.records import EncodedTexts
 from forgeml.runtime import seed_everything
 from forgeml.training import story
+from forgeml.training.averaging import Averaging
 from forgeml.training.loop import (
     Learner,
     TrainingSet,
@@ -57,19 +59,20 @@ def fine_tune(
     every, per_epoch = config.logging, steps_in_epoch(len(materials.train), config.training)
     best = BestSoFar(config.training.best_metric or DEFAULT_METRIC[materials.splits.task], config.training.patience)
     speed = _Speed()
-    tell(story.plan(config.training, steps_in_run(len(materials.train), config.training)))
     learner, training_set = prepare(config.training, materials)
+    validation = _Validation(materials, learner, tracker, outputs, tell)
+    averaging = Averaging(config.training, evaluations_in_run(config, len(materials.train)))
+    tell(story.plan(config.training, steps_in_run(len(materials.train), config.training)))
+    for note in story.averaging(averaging, materials.model):
+        tell(note)
     for report in train_steps(learner, training_set, config.training):
         tell(report)
         speed.add(report)
         if report.step % every.log_interval == 0:
             tracker.log_step(report, speed.since_last())
         if report.step % (every.eval_interval or per_epoch) == 0 or report.step == report.total_steps:
-            evaluation = _evaluate(materials, learner.collate, report, tell)
-            if best.improved_by(evaluation):
-                _save(outputs.keep, materials, learner)
-            tracker.log_evaluation(evaluation)
-            tell(evaluation)
+            validation.score(report, best.improved_by)
+            averaging.add(materials.model)
         if every.save_interval and report.step % every.save_interval == 0:
             _save(outputs.save_last, materials, learner)
         if best.exhausted:
@@ -77,7 +80,16 @@ def fine_tune(
             break
     if speed.waiting:
         tracker.log_step(report, speed.since_last())
+    if averaging.put_into(materials.model):
+        kept = validation.score(report, best.equalled_by, prefix="averaged.")
+        tell(story.averaged(averaging, best, kept))
     return best.found, report.step
+
+
+def evaluations_in_run(config: Config, texts: int) -> int:
+    """Evaluations on validation that a run takes, if it goes to its end."""
+    every = config.logging.eval_interval or steps_in_epoch(texts, config.training)
+    return -(-steps_in_run(texts, config.training) // every)
 
 
 def score_logits(
@@ -133,14 +145,8 @@ def prepare(config: TrainingConfig, materials: Materials) -> tuple[Learner, Trai
     model, optimizer = accelerator.prepare(materials.model.train(), optimizer)
     labels = materials.scale.standardized(train.labels) if materials.scale else train.labels
     weights = balanced_weights(splits.task, labels, len(splits.class_names)) if config.class_weights else None
-    learner = Learner(
-        accelerator,
-        model,
-        optimizer,
-        schedule,
-        loss_of(splits.task, weights, device),
-        pack if materials.packing else collate,
-    )
+    loss_sum = loss_of(splits.task, weights, device, config.label_smoothing)
+    learner = Learner(accelerator, model, optimizer, schedule, loss_sum, pack if materials.packing else collate)
     if processes.group is not None:
         # All have built the same weights from the same seed; what they drop out must differ.
         seed_everything(int(np.random.SeedSequence([config.seed, processes.rank]).generate_state(1)[0]))
@@ -151,6 +157,7 @@ def _speed_up(materials: Materials) -> bool:
     """Make the model compute the same in less time; whether it sees to the precision itself from now on."""
     runtime, packing = materials.runtime, materials.packing
     if runtime.device == "cpu":
+        keep_freed_memory()
         use_quick_dropout(materials.model)
     if packing is None or runtime.precision != "bf16":
         return False
@@ -158,26 +165,46 @@ def _speed_up(materials: Materials) -> bool:
     return True
 
 
-def _evaluate(materials: Materials, collate: Collate, report: StepReport, tell: Tell) -> Evaluation:
-    """Metrics on validation, worked out in one process, so that all others decide by the same figures."""
-    part, task, processes = materials.splits.validation, materials.splits.task, materials.processes
-    on_progress = progress(tell, f"score {part.name}", len(part))
-    device = materials.runtime.device
-    logits = score_logits(materials.model, materials.validation, device, on_progress, collate, processes)
+@dataclass(frozen=True)
+class _Validation:
+    """The model as it is at some step, on the part that decides which one is kept."""
 
-    def measure() -> Evaluation:
-        found = materials.scale.restored(logits) if materials.scale else logits
-        thresholds = best_thresholds(found, part.labels) if task == "multi_label" else None
-        metrics = compute_metrics(task, found, part.labels, thresholds)
-        return Evaluation(part.name, len(part), metrics, report.step, report.epoch)
+    materials: Materials
+    learner: Learner
+    tracker: Tracker
+    outputs: Outputs
+    tell: Tell
 
-    return processes.by_main(measure)
+    def score(self, report: StepReport, is_best: Callable[[Evaluation], bool], prefix: str = "") -> bool:
+        """Evaluate, track under the prefix and tell; the model is kept if it is the best, which is the answer."""
+        evaluation = self._evaluation(report)
+        kept = is_best(evaluation)
+        if kept:
+            _save(self.outputs.keep, self.materials, self.learner)
+        self.tracker.log_evaluation(evaluation, prefix)
+        self.tell(evaluation)
+        return kept
+
+    def _evaluation(self, report: StepReport) -> Evaluation:
+        """Metrics, worked out in the main process, so that all processes decide by the same figures."""
+        materials, part, task = self.materials, self.materials.splits.validation, self.materials.splits.task
+        on_progress = progress(self.tell, f"score {part.name}", len(part))
+        model, encoded, device = materials.model, materials.validation, materials.runtime.device
+        logits = score_logits(model, encoded, device, on_progress, self.learner.collate, materials.processes)
+
+        def measure() -> Evaluation:
+            found = materials.scale.restored(logits) if materials.scale else logits
+            thresholds = best_thresholds(found, part.labels) if task == "multi_label" else None
+            metrics = compute_metrics(task, found, part.labels, thresholds)
+            return Evaluation(part.name, len(part), metrics, report.step, report.epoch)
+
+        return materials.processes.by_main(measure)
 
 
 def _save(write: Callable[[Classifying], None], materials: Materials, learner: Learner) -> None:
     """Put the weights together where each process has a part of them, and let the main one write."""
-    weights, max_length = whole_weights(learner), materials.cut.max_length
-    saved = Classifying(materials.model, materials.tokenizer, max_length, materials.scale, weights)
+    weights = whole_weights(learner)
+    saved = Classifying(materials.model, materials.tokenizer, materials.cut.max_length, materials.folds, weights)
     materials.processes.by_main(lambda: write(saved))
 
 

@@ -23,11 +23,13 @@ from forgeml.model.pretrained import (
     longest_text,
     open_tokenizer,
 )
+from forgeml.model.saved import Fold
 from forgeml.model.scale import Scale, find_scale, tells_a_number
 from forgeml.records import Cut, EncodedTexts, Pretrained, Runtime, Source, Split, Splits
 from forgeml.runtime import choose_runtime, seed_everything
 from forgeml.training import story
 from forgeml.training.processes import ALONE, Processes, oddities
+from forgeml.training.recipes import apply_recipes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -59,6 +61,8 @@ class Materials:
     model: PreTrainedModel
     scale: Scale | None
     """Of the numbers of a regression."""
+    folds: tuple[Fold, ...]
+    """What the weights go through when they are saved."""
     packing: Hooks | None
     """Through which the model takes packed batches; None: it takes padded ones alone."""
     processes: Processes = ALONE
@@ -100,6 +104,8 @@ def gather(config: Config, tell: Tell, processes: Processes = ALONE) -> Material
     def work(settled: Settled | None) -> Materials:
         own = settled.settle(config) if settled else config
         runtime = find_machine(own, tell)
+        if processes.count > 1:
+            tell(story.together(processes.count))
         for odd in oddities(processes, runtime.device):
             tell(Note("machine", odd, warning=True))
         reader = find_model(own, tell)
@@ -161,6 +167,7 @@ def put_together(
     """Build the classifier and encode the texts.
 
     Raises:
+        ConfigError: a setting does not go with the model.
         ModelError: the weights are not this model's.
     """
     source, splits = data
@@ -169,25 +176,15 @@ def put_together(
     model = build_classifier(reader.pretrained, splits.task, splits.class_names, reader.tokenizer, _warning(tell))
     if splits.task == "multi_label":
         start_at_base_rates(model, splits.train.labels.mean(axis=0))
-    packing = _packing(config, model)
-    train, validation = (encode_part(reader, splits, part, tell) for part in (splits.train, splits.validation))
-    tell(story.lengths(train, reader.cut))
     scale = find_scale(model, splits.train.labels) if splits.task == "regression" else None
     if scale and tells_a_number(reader.pretrained):
         scale.unfold(model)
-    return Materials(
-        runtime=runtime,
-        pretrained=reader.pretrained,
-        source=source,
-        splits=splits,
-        tokenizer=reader.tokenizer,
-        cut=reader.cut,
-        train=train,
-        validation=validation,
-        model=model,
-        scale=scale,
-        packing=packing,
-    )
+    folds = (*apply_recipes(model, config.training), *([scale.folded] if scale else []))
+    packing = _packing(config, model)
+    train, validation = (encode_part(reader, splits, part, tell) for part in (splits.train, splits.validation))
+    tell(story.lengths(train, reader.cut))
+    read = (reader.pretrained, source, splits, reader.tokenizer, reader.cut)
+    return Materials(runtime, *read, train, validation, model, scale, folds, packing)
 
 
 def _packing(config: Config, model: PreTrainedModel) -> Hooks | None:
@@ -236,9 +233,12 @@ def _check_settings(config: Config, splits: Splits) -> None:
     if metric is not None and not is_defined(splits.task, metric, splits.validation.labels):
         what = f"{metric} is not defined on validation, whose {len(splits.validation):,} labels are too much alike"
         raise ConfigError.at("training.best_metric", what, "choose loss, or another data.validation_split")
-    if config.data.min_count > 1 and splits.task == "regression":
-        what = f"min_count is {config.data.min_count}, but the labels are numbers, which have no classes"
-        raise ConfigError.at("data.min_count", what, "leave it out")
-    if config.training.class_weights and splits.task == "regression":
-        what = "class weights are set, but the labels are numbers, which have no classes"
-        raise ConfigError.at("training.class_weights", what, "leave it out")
+    of_classes = {
+        "data.min_count": config.data.min_count > 1,
+        "training.class_weights": config.training.class_weights,
+        "training.label_smoothing": config.training.label_smoothing,
+    }
+    for name, given in of_classes.items():
+        if given and splits.task == "regression":
+            what = "this is for classes, and the labels are numbers, which have none"
+            raise ConfigError.at(name, what, "leave it out")

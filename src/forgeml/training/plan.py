@@ -17,6 +17,7 @@ from forgeml.machine import memory_errors
 from forgeml.records import EncodedTexts, Runtime, Source, Splits
 from forgeml.runtime import memory_of
 from forgeml.training import story
+from forgeml.training.fine_tune import evaluations_in_run
 from forgeml.training.loop import steps_in_epoch, steps_in_run
 from forgeml.training.materials import (
     Materials,
@@ -190,9 +191,8 @@ def _estimate(
     room: Room,
 ) -> dict[str, float]:
     """Seconds that the run will take, by what it does in them."""
-    steps = steps_in_run(len(materials.train), config.training)
-    every = config.logging.eval_interval or steps_in_epoch(len(materials.train), config.training)
-    evaluations = -(-steps // every)
+    # Averaged weights are evaluated once more.
+    evaluations = evaluations_in_run(config, len(materials.train)) + (config.training.average_last is not None)
 
     def score(pace: Pace, part: EncodedTexts) -> float:
         return pace.seconds(work_of(materials.model, part, plan_scoring(part, SCORING_BATCH)))

@@ -17,8 +17,9 @@ import torch
 from accelerate import PartialState
 from torch import distributed
 
+from forgeml.config.schema import TrainingConfig
 from forgeml.errors import ConfigError, ForgeError, MachineError, ProcessLostError, TrainingError, counted, first_line
-from forgeml.machine import Place, place_in_run
+from forgeml.machine import Place, is_set, place_in_run
 from forgeml.runtime import choose_device
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ Result = TypeVar("Result")
 Told = TypeVar("Told")
 Item = TypeVar("Item")
 
+LONGEST_STEP = timedelta(minutes=10)
+"""How long processes wait for each other when they meet, and in a step."""
 LONGEST_WAIT = timedelta(days=7)
 """How long the other processes wait for the main one, which may be fetching and tokenizing for hours."""
 
@@ -41,6 +44,9 @@ REFUSED = {
     "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism configuration",
 }
 """What Accelerate can be asked for and ForgeML does not do, by the variable that `accelerate launch` sets."""
+
+UNDIVIDED = ("lora_rank", "average_last")
+"""Settings of `training` that work on weights one by one, which with FSDP no process has whole."""
 
 
 @dataclass(frozen=True)
@@ -149,19 +155,16 @@ ALONE = Processes()
 
 
 @contextmanager
-def meet(device: str) -> Iterator[Processes]:
+def meet(config: TrainingConfig) -> Iterator[Processes]:
     """Join the processes that a launcher has started together for this run; alone where there is no launcher.
 
-    Args:
-        device: the setting.
-
     Raises:
-        ConfigError: the launcher was asked for what ForgeML does not do.
+        ConfigError: the launcher was asked for what ForgeML does not do, or does not do with these settings.
         MachineError: the processes do not find each other, or have no device each.
     """
     place = place_in_run()
     try:
-        processes = _joined(device, place) if place.launched else ALONE
+        processes = _joined(config, place) if place.launched else ALONE
     except ForgeError as error:
         # They have not met yet, so each machine says it once.
         error.told_elsewhere = place.local_rank > 0
@@ -183,9 +186,9 @@ def leave() -> None:
 def oddities(processes: Processes, device: str) -> list[str]:
     """Sentences on what a user might not expect of how the processes were started."""
     told = []
-    if processes.count > 1 and device == "cpu" and _is_set("ACCELERATE_USE_FSDP"):
+    if processes.count > 1 and device == "cpu" and is_set("ACCELERATE_USE_FSDP"):
         told.append("Accelerate divides models among GPUs only, so here each process keeps the whole of it")
-    if processes.group is None and _is_set("ACCELERATE_USE_CPU") and "MASTER_PORT" in os.environ:
+    if processes.group is None and is_set("ACCELERATE_USE_CPU") and "MASTER_PORT" in os.environ:
         told.append(
             "accelerate launch --cpu starts several processes only by MPI, with --mpirun_hostfile, so this run is one "
             "process; torchrun --nproc-per-node starts several"
@@ -193,15 +196,15 @@ def oddities(processes: Processes, device: str) -> list[str]:
     return told
 
 
-def _joined(device: str, place: Place) -> Processes:
-    _refuse(device)
+def _joined(config: TrainingConfig, place: Place) -> Processes:
+    _refuse(config)
     # All read the weights themselves; with this, transformers would leave them out in all processes but the first.
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
-    kind = choose_device(device)
+    kind = choose_device(config.device)
     _check_device(kind, place)
     try:
-        PartialState(cpu=kind == "cpu")
-        # Of its own, as that of the gradients may be one of GPUs, and must not wait for days where one of them hangs.
+        PartialState(cpu=kind == "cpu", timeout=LONGEST_STEP)
+        # Of its own, as that of the gradients may be one of GPUs, and waits no longer than a step may take.
         group = distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
     except (RuntimeError, ValueError) as error:
         what = f"the {counted(place.count, 'process')} of this run do not find each other: {first_line(error)}"
@@ -210,15 +213,19 @@ def _joined(device: str, place: Place) -> Processes:
     return Processes(distributed.get_rank(), distributed.get_world_size(), group)
 
 
-def _refuse(device: str) -> None:
-    asked = [name for variable, name in REFUSED.items() if _is_set(variable)]
-    if _is_set("ACCELERATE_USE_FSDP") and os.environ.get("FSDP_VERSION", "1") != "2":
+def _refuse(config: TrainingConfig) -> None:
+    asked, divided = [name for variable, name in REFUSED.items() if is_set(variable)], is_set("ACCELERATE_USE_FSDP")
+    if divided and os.environ.get("FSDP_VERSION", "1") != "2":
         asked.append("FSDP 1")
     if asked:
         fix = "leave it out, or take FSDP 2: accelerate launch --use_fsdp --fsdp_version 2"
         raise ConfigError.at("accelerate", f"{asked[0]} is asked for, which ForgeML does not do", fix)
-    if _is_set("ACCELERATE_USE_CPU") and device not in ("auto", "cpu"):
-        what = f"{device} is set, but accelerate launch was told to use the processor"
+    for key in UNDIVIDED:
+        if divided and getattr(config, key) is not None:
+            what = "it needs all weights in every process, and FSDP is asked for, which leaves each process a part"
+            raise ConfigError.at(f"training.{key}", what, "leave it out, or start without FSDP")
+    if is_set("ACCELERATE_USE_CPU") and config.device not in ("auto", "cpu"):
+        what = f"{config.device} is set, but accelerate launch was told to use the processor"
         raise ConfigError.at("training.device", what, "set it to auto, or leave out --cpu")
 
 
@@ -233,10 +240,6 @@ def _check_device(device: str, place: Place) -> None:
     if device == "cuda" and place.local_rank >= torch.cuda.device_count():
         what = f"process {place.local_rank + 1} of this machine has no GPU: there are {torch.cuda.device_count()}"
         raise MachineError.at("training.device", what, "start as many processes on each machine as it has GPUs")
-
-
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "").lower() in ("1", "true", "yes")
 
 
 def _is_of_processes(error: RuntimeError) -> bool:

@@ -79,7 +79,12 @@ def manifest(config: Config, materials: Materials, scored: Scored) -> Manifest:
             "rare_labels": list(splits.rare),
         },
         "model": {"name": materials.pretrained.name, "commit": materials.pretrained.commit},
-        "runtime": {"device": runtime.device, "precision": runtime.precision, "threads": runtime.threads},
+        "runtime": {
+            "device": runtime.device,
+            "precision": runtime.precision,
+            "threads": runtime.threads,
+            "processes": materials.processes.count,
+        },
         "versions": versions(),
     }
     if scored.thresholds is not None:

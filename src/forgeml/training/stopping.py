@@ -28,6 +28,14 @@ class BestSoFar:
         self.without_improvement = 0 if improved else self.without_improvement + 1
         return improved
 
+    def equalled_by(self, evaluation: Evaluation) -> bool:
+        """Take in the evaluation of another model of the same run; it is the best unless the one so far is better."""
+        value, best = (one.metrics.get(self.metric, nan) for one in (evaluation, self.found))
+        equalled = not is_better(self.metric, best, value)
+        if equalled:
+            self.best = evaluation
+        return equalled
+
     @property
     def found(self) -> Evaluation:
         """The best evaluation; there is one after the first."""

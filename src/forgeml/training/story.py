@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from forgeml.config.schema import TrainingConfig
@@ -10,6 +12,11 @@ from forgeml.errors import counted
 from forgeml.events import Note
 from forgeml.records import Cut, EncodedTexts, Pretrained, Runtime, Source, Split, Splits
 from forgeml.training.stopping import BestSoFar
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from forgeml.training.averaging import Averaging
 
 CLASSES_SHOWN = 8
 SEPARATORS = {" ": "a blank", ",": "a comma", ";": "a semicolon"}
@@ -20,6 +27,11 @@ def machine(runtime: Runtime) -> Note:
     """What the run computes on."""
     text = f"{runtime.device}, {runtime.precision}, {runtime.threads} threads"
     return Note("machine", "; ".join([text, *runtime.notes]), warning=bool(runtime.notes))
+
+
+def together(processes: int) -> Note:
+    """How the work is shared."""
+    return Note("machine", f"{processes} processes, of which each computes its part of every batch")
 
 
 def model(pretrained: Pretrained) -> list[Note]:
@@ -120,6 +132,27 @@ def memory(config: TrainingConfig, max_length: int) -> tuple[str, str]:
 def stopped_early(best: BestSoFar) -> Note:
     """Why the run ends before its last step."""
     return Note("training", f"no better {best.metric} in {best.patience} evaluations, so the run ends here")
+
+
+def averaging(averaging: Averaging, model: PreTrainedModel) -> list[Note]:
+    """What averaging will do and take, or that there is too little to average."""
+    if not averaging.wanted:
+        return []
+    size = megabytes(averaging.memory(model))
+    told = [Note("averaging", f"the weights at the last {averaging.wanted} evaluations, in {size} of memory")]
+    if averaging.expected < averaging.wanted:
+        what = f"{counted(averaging.expected, 'evaluation')} will be all; a lower logging.eval_interval gives more"
+        told.append(Note("averaging", what, warning=True))
+    return told
+
+
+def averaged(averaging: Averaging, best: BestSoFar, kept: bool) -> Note:
+    """What came of it, after the evaluation of the mean was told."""
+    fewer = averaging.count < averaging.wanted
+    asked = f" of the {averaging.wanted} asked for, as the run ended" if fewer else ""
+    what = f"that was the mean of the weights at the last {averaging.count} evaluations{asked}"
+    so = "it is kept as the best model" if kept else f"step {best.found.step} has a better {best.metric} and is kept"
+    return Note("averaging", f"{what}; {so}", warning=fewer)
 
 
 def _absent_classes(splits: Splits) -> list[str]:

@@ -32,6 +32,9 @@ class Weighing:
     """Probability of a weight to be dropped."""
 
 
+LONG_ROW = 32
+"""Weights of a token from which on torch's softmax of short numbers computes many at once, backward."""
+
 Kernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, Weighing], torch.Tensor]
 
 
@@ -165,8 +168,10 @@ class _Attention(torch.autograd.Function):
         bias: torch.Tensor | None,
         weighing: Weighing,
     ) -> torch.Tensor:
-        scores = _product(query, key.transpose(1, 2), weighing.scaling).float()
-        weights = torch.softmax(scores if bias is None else scores.add_(bias), -1).to(query.dtype)
+        scores = _product(query, key.transpose(1, 2), weighing.scaling)
+        if bias is not None:
+            scores.add_(bias.to(scores.dtype))
+        weights = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
         mask, factor = keep_mask(weights.shape, weighing.dropout, query.dtype) if weighing.dropout else (None, 1.0)
         ctx.save_for_backward(query, key, value, weights, mask)
         ctx.scaling, ctx.factor = weighing.scaling, factor
@@ -180,9 +185,18 @@ class _Attention(torch.autograd.Function):
         to_value = _product(kept.transpose(1, 2), gradient, ctx.factor)
         to_weights = _product(gradient, value.transpose(1, 2), ctx.factor)
         to_weights = to_weights if mask is None else to_weights.mul_(mask)
-        to_scores = torch.ops.aten._softmax_backward_data(to_weights.float(), weights.float(), -1, torch.float32)
-        to_scores = to_scores.mul_(ctx.scaling).to(query.dtype)
-        return torch.bmm(to_scores, key), torch.bmm(to_scores.transpose(1, 2), query), to_value, None, None
+        to_scores = _through_softmax(to_weights, weights)
+        to_query = _product(to_scores, key, ctx.scaling)
+        return to_query, _product(to_scores.transpose(1, 2), query, ctx.scaling), to_value, None, None
+
+
+def _through_softmax(gradient: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The gradient before a softmax, from that behind it and the weights that it gave."""
+    backward: Callable[..., torch.Tensor] = torch.ops.aten._softmax_backward_data
+    # For short rows of short numbers torch has only a slow way.
+    if weights.shape[-1] >= LONG_ROW or weights.dtype == torch.float32:
+        return backward(gradient, weights, -1, weights.dtype)
+    return backward(gradient.float(), weights.float(), -1, torch.float32).to(weights.dtype)
 
 
 def _product(left: torch.Tensor, right: torch.Tensor, factor: float) -> torch.Tensor:
