@@ -150,7 +150,7 @@ def test_accumulation_equals_the_large_batch(task: Task, size: int) -> None:
         accelerator = build_accelerator(Runtime("cpu", "fp32", 1))
         learner = Learner(accelerator, model, optimizer, schedule, loss_of(task, weights, "cpu"))
         batches = [np.arange(EXAMPLES)[start : start + step] for start in range(0, EXAMPLES, step)]
-        loss = accumulate_gradients(learner, training_set, batches, EXAMPLES)
+        loss = sum(accumulate_gradients(learner, training_set, batches, EXAMPLES)).item()
         found.append((loss, {name: weight.grad for name, weight in model.named_parameters()}))
     (whole, gradients), (added, pieces) = found
     assert added == pytest.approx(whole, rel=1e-5)

@@ -29,7 +29,13 @@ class ForgeError(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         """Hold all the problems found together, in the order in which they are to be read."""
         self.problems = tuple(problems)
+        self.told_elsewhere = False
+        """Whether another process of the same run says it, so that this one ends in silence."""
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Sequence[Problem]]]:
+        """Another process gets it with its problems."""
+        return type(self), (self.problems,)
 
     @classmethod
     def at(cls, where: str, what: str, fix: str) -> Self:
@@ -59,6 +65,10 @@ class MachineError(ForgeError):
     """The machine refuses: disk, rights, device or memory."""
 
     exit_code = 5
+
+
+class ProcessLostError(MachineError):
+    """Another process of the same run has ended, so this one cannot go on."""
 
 
 class HubError(ForgeError):

@@ -9,8 +9,9 @@ import platform
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -37,6 +38,31 @@ and how much more than is needed is taken at once."""
 
 MEMORY_WORDS = ("not enough memory", "out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """What torch says when memory runs out without raising its own kind of error for that."""
+
+RANK_VARIABLES = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+COUNT_VARIABLES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+LOCAL_RANK_VARIABLES = ("LOCAL_RANK", "MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "MV2_COMM_WORLD_LOCAL_RANK")
+"""What torchrun, `accelerate launch` and mpirun tell the processes that they start; the first one that is set holds."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this process stands among those that were started together for one run."""
+
+    rank: int = 0
+    """Counted from 0, which is the main process."""
+    count: int = 1
+    local_rank: int = 0
+    """Among those on this machine, counted from 0."""
+    launched: bool = False
+    """Whether a launcher has started it, be it alone."""
+
+
+def place_in_run() -> Place:
+    """Where the launcher has put this process; without a launcher it is alone."""
+    local = _number_from(LOCAL_RANK_VARIABLES)
+    count = _number_from(COUNT_VARIABLES) or 1
+    return Place(_number_from(RANK_VARIABLES) or 0, count, local or 0, local is not None or count > 1)
 
 
 @contextmanager
@@ -151,3 +177,8 @@ def cache_folder() -> Path:
     except RuntimeError:
         # A user without a home, as in containers that run under a number.
         return Path(tempfile.gettempdir()) / "forgeml"
+
+
+def _number_from(variables: Sequence[str]) -> int | None:
+    """The first of the variables that is set to a number."""
+    return next((int(text) for name in variables if (text := os.environ.get(name, "")).isdecimal()), None)

@@ -33,9 +33,9 @@ WORDS_LISTED = 8
 class Watcher:
     """Shows the events of a run. Use it as a context manager; called with an event, it shows it."""
 
-    def __init__(self) -> None:
-        """Draw nothing yet."""
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+    def __init__(self, *, quiet: bool = False) -> None:
+        """Draw nothing yet, or, if `quiet`, nothing at all."""
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
         self._bars = Progress(
             TextColumn(f"{{task.description:<{TOPIC_WIDTH - 1}}}"),
             BarColumn(bar_width=24),
@@ -43,7 +43,7 @@ class Watcher:
             TextColumn("{task.fields[detail]}"),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
+            disable=quiet or not self._console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
         self._examples, self._seconds = 0, 0.0

@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 from forgeml.cli import config, evaluate, export, init, optimize, plan, predict, serve, streams, train
 from forgeml.cli.arguments import CONTEXT
 from forgeml.errors import ForgeError, MachineError, Stopped
+from forgeml.machine import place_in_run
 
 HELP = """Turn one YAML file into a text classifier in use.
 
@@ -61,6 +62,8 @@ EXTRAS = {
 
 ONE_STOP_S = 1.0
 """A further signal within this time belongs to the first: `timeout` and service managers send two at once."""
+LONGEST_STOP_S = 20
+"""How long a process that is told to stop waits for the main one to be gone. torchrun kills after 30 seconds."""
 
 
 def _version(wanted: bool) -> None:
@@ -94,13 +97,19 @@ app.command("config", context_settings=CONTEXT)(config.config)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line given, or the process's own, and exit with its code."""
-    stop = _Stop()
+    place = place_in_run()
+    stop = _Stop() if place.rank == 0 else _Follow()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # What is ignored already, as by nohup or in a script's background, stays so.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
     streams.prepare()
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    if place.launched:
+        # The launcher tells all others to stop once one of them has ended with an error; each ends with its own code.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+    sys.exit(stop.exit_code or code)
 
 
 def run(arguments: list[str]) -> int:
@@ -109,13 +118,9 @@ def run(arguments: list[str]) -> int:
         ended = app(arguments or ["--help"], prog_name="forgeml", standalone_mode=False)
         sys.stdout.flush()
     except ForgeError as error:
-        _say(str(error))
-        return error.exit_code
+        return _failed(error)
     except TyperException as error:
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context else "forgeml"
-        _say(f"{command}: {error.format_message()}\n  fix: see {command} --help")
-        return error.exit_code
+        return _misused(error)
     except Stopped as stop:
         _say("stopped")
         return stop.exit_code
@@ -137,6 +142,9 @@ def run(arguments: list[str]) -> int:
 class _Stop:
     """Handles signals: the first one lets the program clean up, one more ends it at once."""
 
+    exit_code = 0
+    """What the program ends with comes with the exception."""
+
     def __init__(self) -> None:
         self._at: float | None = None
 
@@ -146,6 +154,36 @@ class _Stop:
             raise Stopped(number)
         if time.monotonic() - self._at > ONE_STOP_S:
             os._exit(128 + number)
+
+
+class _Follow:
+    """Handles signals in all processes of a run but the main one, which has to stop first, as it has what is kept.
+
+    As long as it takes part in a step, it needs the others. Once it is gone, their part in the next step fails.
+    """
+
+    exit_code = 0
+    """What the program ends with; 0 while there was no signal."""
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self.exit_code:
+            self.exit_code = 128 + number
+            # For processes that wait for a GPU, where nothing fails.
+            signal.alarm(LONGEST_STOP_S)
+
+
+def _failed(error: ForgeError) -> int:
+    if not error.told_elsewhere:
+        _say(str(error))
+    return error.exit_code
+
+
+def _misused(error: TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "forgeml"
+    if place_in_run().local_rank == 0:
+        _say(f"{command}: {error.format_message()}\n  fix: see {command} --help")
+    return error.exit_code
 
 
 def _absent(error: ModuleNotFoundError) -> int:

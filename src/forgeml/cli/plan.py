@@ -8,6 +8,8 @@ from dataclasses import asdict
 import typer
 
 from forgeml.cli.arguments import FileAndSettings, Json, split_arguments
+from forgeml.errors import ConfigError
+from forgeml.machine import place_in_run
 
 
 def plan(arguments: FileAndSettings = None, as_json: Json = False) -> None:
@@ -26,6 +28,11 @@ def plan(arguments: FileAndSettings = None, as_json: Json = False) -> None:
     from forgeml.config.loading import load_config, parse_overrides, place_settings, warnings
     from forgeml.events import Event, Progress
 
+    place = place_in_run()
+    if place.count > 1:
+        refused = ConfigError.at("forgeml plan", f"was started as {place.count} processes", "start it by itself")
+        refused.told_elsewhere = place.local_rank > 0
+        raise refused
     file, settings = split_arguments(arguments)
     overrides = parse_overrides(settings)
     config = load_config(file, overrides)

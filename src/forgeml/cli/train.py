@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
 from forgeml.cli.arguments import FileAndSettings, Json, split_arguments
 from forgeml.errors import ForgeError
+from forgeml.machine import Place, place_in_run
 
 
 def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
@@ -22,22 +25,28 @@ def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
     from forgeml.config.loading import load_config, parse_overrides, place_settings, warnings
     from forgeml.events import Note
 
-    file, settings = split_arguments(arguments)
-    overrides = parse_overrides(settings)
-    config = load_config(file, overrides)
-    with Watcher() as tell:
+    place = place_in_run()
+    with _said_once(place):
+        file, settings = split_arguments(arguments)
+        overrides = parse_overrides(settings)
+        config = load_config(file, overrides)
+    with Watcher(quiet=place.rank > 0) as tell:
         count = "1 setting" if len(overrides) == 1 else f"{len(overrides)} settings"
         changed = f", {count} from the command line" if overrides else ""
         tell(Note("configuration", f"{file} read{changed}; loading the libraries"))
         for odd in warnings(config):
             tell(Note("configuration", odd, warning=True))
         # The slow imports come after the file has been checked: a typing error is told in an instant.
+        from forgeml.training.processes import leave
         from forgeml.training.train import train as run
 
         try:
             result = run(config, tell)
         except ForgeError as error:
             raise place_settings(error, file, overrides) from error
+        leave()
+    if place.rank > 0:
+        return
     if as_json:
         typer.echo(
             json.dumps(
@@ -54,3 +63,13 @@ def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
         )
     else:
         metrics_table(result.metrics)
+
+
+@contextmanager
+def _said_once(place: Place) -> Iterator[None]:
+    """Inside `with`, where all processes of a run find the same errors, the first on each machine says them."""
+    try:
+        yield
+    except ForgeError as error:
+        error.told_elsewhere = place.local_rank > 0
+        raise

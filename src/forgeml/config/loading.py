@@ -69,7 +69,9 @@ def place_settings(error: ForgeError, path: str | Path, overrides: Sequence[tupl
         known = find_setting(problem.where) and (written in origins.options or written in lines)
         return replace(problem, where=origins.where(written)) if known else problem
 
-    return type(error)([placed(problem) for problem in error.problems])
+    found = type(error)([placed(problem) for problem in error.problems])
+    found.told_elsewhere = error.told_elsewhere
+    return found
 
 
 def data_section(values: Mapping[str, Any], overrides: Sequence[tuple[str, str]]) -> DataConfig:

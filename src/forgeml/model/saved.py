@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +45,8 @@ class Classifying:
     """Tokens of a text, or of a piece of one, that the model was trained with."""
     folds: tuple[Fold, ...] = ()
     """What the training needed beside the plain model, such as a scale, and the saved weights have in themselves."""
+    weights: Mapping[str, torch.Tensor] | None = None
+    """The model's, where it has only a part of them itself."""
 
 
 def write_model(folder: Path, classifying: Classifying) -> None:
@@ -62,7 +64,7 @@ def write_model(folder: Path, classifying: Classifying) -> None:
         # What an earlier attempt that was cut short left behind must not get into the new folder.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        weights = model.state_dict()
+        weights = dict(model.state_dict() if classifying.weights is None else classifying.weights)
         for fold in classifying.folds:
             weights = fold(weights)
         model.save_pretrained(folder, state_dict=weights)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 from forgeml.config.schema import Config
 from forgeml.data.labels import classes
 from forgeml.data.source import read_source
 from forgeml.data.splits import make_splits
 from forgeml.data.tokens.encoding import encode_kept
-from forgeml.errors import ConfigError, nearest
+from forgeml.errors import ConfigError, DataError, nearest
 from forgeml.events import Event, Note, Progress
 from forgeml.metrics import METRICS, is_defined
 from forgeml.model.heads import start_at_base_rates
@@ -28,6 +28,7 @@ from forgeml.model.scale import Scale, find_scale, tells_a_number
 from forgeml.records import Cut, EncodedTexts, Pretrained, Runtime, Source, Split, Splits
 from forgeml.runtime import choose_runtime, seed_everything
 from forgeml.training import story
+from forgeml.training.processes import ALONE, Processes, oddities
 from forgeml.training.recipes import apply_recipes
 
 if TYPE_CHECKING:
@@ -64,18 +65,54 @@ class Materials:
     """What the weights go through when they are saved."""
     packing: Hooks | None
     """Through which the model takes packed batches; None: it takes padded ones alone."""
+    processes: Processes = ALONE
+    """Those that work on it together, each with materials of its own."""
 
 
-def gather(config: Config, tell: Tell) -> Materials:
+@dataclass(frozen=True)
+class Settled:
+    """What the main process has found out, and the others take over, so that all of them work on the same."""
+
+    precision: str
+    model_commit: str | None
+    data_commit: str | None
+    fingerprint: str
+
+    @classmethod
+    def by(cls, materials: Materials) -> Self:
+        """What is settled once these are gathered."""
+        revision, fingerprint = materials.source.revision, materials.splits.fingerprint
+        return cls(materials.runtime.precision, materials.pretrained.commit, revision, fingerprint)
+
+    def settle(self, config: Config) -> Config:
+        """The configuration with what was left open in it."""
+        model = config.model.model_copy(update={"revision": self.model_commit})
+        data = config.data.model_copy(update={"revision": self.data_commit})
+        training = config.training.model_copy(update={"precision": self.precision})
+        return config.model_copy(update={"model": model, "data": data, "training": training})
+
+
+def gather(config: Config, tell: Tell, processes: Processes = ALONE) -> Materials:
     """Find model and data, check that they go together, and encode the texts.
+
+    Of several processes the main one does it first; the others find everything in the caches then.
 
     Raises:
         ForgeError: of the kind that says whose move mends it: configuration, data, model, machine or hub.
     """
-    runtime = find_machine(config, tell)
-    reader = find_model(config, tell)
-    source, splits = find_data(config, tell)
-    return put_together(config, runtime, reader, (source, splits), tell)
+
+    def work(settled: Settled | None) -> Materials:
+        own = settled.settle(config) if settled else config
+        runtime = find_machine(own, tell)
+        for odd in oddities(processes, runtime.device):
+            tell(Note("machine", odd, warning=True))
+        reader = find_model(own, tell)
+        source, splits = find_data(own, tell)
+        if settled and splits.fingerprint != settled.fingerprint:
+            raise _other_data(processes, source)
+        return replace(put_together(own, runtime, reader, (source, splits), tell), processes=processes)
+
+    return processes.main_first(work, Settled.by)
 
 
 def find_machine(config: Config, tell: Tell) -> Runtime:
@@ -177,6 +214,11 @@ def reporter(tell: Tell) -> Callable[[str, int, int], None]:
 def _warning(tell: Tell) -> Callable[[str], None]:
     """A listener for sentences on the model, who tells them as warnings."""
     return lambda text: tell(Note("model", text, warning=True))
+
+
+def _other_data(processes: Processes, source: Source) -> DataError:
+    what = f"{source.name} holds other rows on the machine of process {processes.rank} than on that of process 0"
+    return DataError.at("data.dataset", what, "copy the data to every machine, or put them into a shared folder")
 
 
 def _check_settings(config: Config, splits: Splits) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forgeml.config.loading import without_secrets
@@ -14,7 +15,7 @@ from forgeml.metrics import best_thresholds, compute_metrics
 from forgeml.model.saved import open_saved
 from forgeml.records import Manifest, Split, Splits
 from forgeml.training.fine_tune import score_logits
-from forgeml.training.materials import Materials, Reader, Tell, encode_part
+from forgeml.training.materials import Materials, Reader, Tell, encode_part, progress
 from forgeml.training.outputs import Outputs
 from forgeml.training.tracking import Tracker
 
@@ -32,34 +33,33 @@ WITHOUT_DUPLICATES = "test_without_duplicates"
 class Scored:
     """The figures of a saved model."""
 
-    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """By split."""
+    figures: tuple[Evaluation, ...] = ()
+    """Of each split."""
     thresholds: tuple[float, ...] | None = None
     """Multi-label: the probability from which on a class is said, for each class; chosen on validation."""
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, float]]:
+        """By split."""
+        return {evaluation.split: evaluation.metrics for evaluation in self.figures}
 
 
 def score_saved(outputs: Outputs, materials: Materials, tracker: Tracker, tell: Tell) -> Scored:
     """Figures of the model as it was read back from disk: what is scored is what ships.
+
+    Of several processes, those that see the folder share the work; one on a machine with other disks may not.
 
     Raises:
         ModelError: the folder does not open.
     """
     # Both would not always fit on a GPU.
     materials.model.cpu()
-    model, tokenizer, _ = open_saved(outputs.prepared, materials.runtime.device)
-    reader, splits = Reader(materials.pretrained, tokenizer, materials.cut), materials.splits
-    figures: list[Evaluation] = []
-    thresholds: list[float] | None = None
-    for part in splits.parts()[1:]:
-        encoded = encode_part(reader, splits, part, tell)
-        logits = score_logits(model, encoded, part, materials.runtime.device, tell)
-        if splits.task == "multi_label" and part is splits.validation:
-            thresholds = best_thresholds(logits, part.labels)
-        figures += _figures(splits, part, logits, thresholds)
-    for evaluation in figures:
+    processes = materials.processes
+    sighted = processes.those(outputs.prepared.is_dir())
+    scored = _score(outputs.prepared, replace(materials, processes=sighted), tell) if sighted else Scored()
+    for evaluation in scored.figures:
         tracker.log_evaluation(evaluation, prefix="best.")
-    metrics = {evaluation.split: evaluation.metrics for evaluation in figures}
-    return Scored(metrics, None if thresholds is None else tuple(thresholds))
+    return processes.by_main(lambda: scored)
 
 
 def manifest(config: Config, materials: Materials, scored: Scored) -> Manifest:
@@ -92,6 +92,24 @@ def resolved(config: Config, materials: Materials) -> Config:
     model = config.model.model_copy(update={"max_length": materials.cut.max_length})
     data = config.data.model_copy(update={"task": materials.splits.task, **materials.splits.columns})
     return without_secrets(config.model_copy(update={"model": model, "data": data}))
+
+
+def _score(folder: Path, materials: Materials, tell: Tell) -> Scored:
+    model, tokenizer, _ = open_saved(folder, materials.runtime.device)
+    reader, splits = Reader(materials.pretrained, tokenizer, materials.cut), materials.splits
+    processes, parts = materials.processes, splits.parts()[1:]
+    tokens = processes.main_first(
+        lambda told: [encode_part(reader, splits, part, tell) for part in parts], lambda tokens: None
+    )
+    figures: list[Evaluation] = []
+    thresholds: list[float] | None = None
+    for part, encoded in zip(parts, tokens, strict=True):
+        on_progress = progress(tell, f"score {part.name}", len(part))
+        logits = score_logits(model, encoded, materials.runtime.device, on_progress, processes=processes)
+        if splits.task == "multi_label" and part is splits.validation:
+            thresholds = best_thresholds(logits, part.labels)
+        figures += _figures(splits, part, logits, thresholds)
+    return Scored(tuple(figures), None if thresholds is None else tuple(thresholds))
 
 
 def _figures(

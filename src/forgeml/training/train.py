@@ -8,14 +8,15 @@ from contextlib import contextmanager
 
 from forgeml.config.loading import flatten
 from forgeml.config.schema import Config
-from forgeml.errors import Stopped
-from forgeml.events import Note, TrainingResult
-from forgeml.machine import memory_errors, versions
+from forgeml.errors import ProcessLostError, Stopped
+from forgeml.events import Event, Note, TrainingResult
+from forgeml.machine import held_signals, memory_errors, versions
 from forgeml.records import Manifest
 from forgeml.training import story
 from forgeml.training.fine_tune import fine_tune
 from forgeml.training.materials import Materials, Tell, gather
 from forgeml.training.outputs import Outputs
+from forgeml.training.processes import meet
 from forgeml.training.result import Scored, manifest, resolved, score_saved
 from forgeml.training.tracking import Tracker
 
@@ -31,25 +32,27 @@ def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
         ForgeError: of the kind that says whose move mends it: configuration, data, model, machine, hub or training.
     """
     started = time.monotonic()
-    outputs = Outputs(config.output_dir)
-    materials = gather(config, tell)
-    outputs.check_room(materials.model, config.logging.save_interval is not None)
-    tracker = Tracker(config.mlflow, lambda reason: tell(Note("tracking", reason, warning=True)))
-    short_of_memory = memory_errors(*story.memory(config.training, materials.cut.max_length))
-    with tracker.running(), _tidy(outputs, manifest(config, materials, Scored()), tell), short_of_memory:
-        _track_start(tracker, config, materials)
-        best, steps = fine_tune(config, materials, tracker, outputs, tell)
-        scored = score_saved(outputs, materials, tracker, tell)
-        outputs.publish(manifest(config, materials, scored))
-        tracker.log_model(outputs.best, versions(), materials.splits.columns["text_pair_column"] is not None)
+    with meet(config.training.device) as processes:
+        tell = tell if processes.main else _nobody
+        outputs = processes.by_main(lambda: Outputs(config.output_dir))
+        materials = gather(config, tell, processes)
+        processes.by_main(lambda: outputs.check_room(materials.model, config.logging.save_interval is not None))
+        tracker = Tracker(config.mlflow, lambda reason: tell(Note("tracking", reason, warning=True)))
+        short_of_memory = memory_errors(*story.memory(config.training, materials.cut.max_length))
+        with _recorded(tracker, outputs, config, materials, tell), processes.watched(), short_of_memory:
+            _track_start(tracker, config, materials)
+            best, steps = fine_tune(config, materials, tracker, outputs, tell)
+            scored = score_saved(outputs, materials, tracker, tell)
+            processes.by_main(lambda: _hand_over(outputs, tracker, manifest(config, materials, scored), materials))
+        run_id, model_id = processes.by_main(lambda: (tracker.run_id, tracker.model_id))
     result = TrainingResult(
         folder=str(outputs.best),
         metrics=scored.metrics,
         best_step=best.step or 0,
         steps=steps,
         seconds=time.monotonic() - started,
-        run_id=tracker.run_id or None,
-        model_id=tracker.model_id or None,
+        run_id=run_id or None,
+        model_id=model_id or None,
     )
     tell(result)
     return result
@@ -63,15 +66,39 @@ def _track_start(tracker: Tracker, config: Config, materials: Materials) -> None
     tracker.log_facts({**facts, "model_commit": pretrained.commit or "local folder"})
 
 
+def _hand_over(outputs: Outputs, tracker: Tracker, story_of_it: Manifest, materials: Materials) -> None:
+    outputs.publish(story_of_it)
+    tracker.log_model(outputs.best, versions(), materials.splits.columns["text_pair_column"] is not None)
+
+
+@contextmanager
+def _recorded(tracker: Tracker, outputs: Outputs, config: Config, materials: Materials, tell: Tell) -> Iterator[None]:
+    """Of several processes only the main one has a run in MLflow and files to tidy up."""
+    if not materials.processes.main:
+        yield
+        return
+    with tracker.running(), _tidy(outputs, manifest(config, materials, Scored()), tell):
+        yield
+
+
 @contextmanager
 def _tidy(outputs: Outputs, unscored: Manifest, tell: Tell) -> Iterator[None]:
-    """Leave nothing half done: a stopped run keeps its best model so far, a failed one nothing."""
+    """Leave nothing half done: a stopped run keeps its best model so far, a failed one nothing.
+
+    A run that lost one of its processes is stopped: had it not noticed itself, the launcher would have told it to stop.
+    """
     try:
         yield
-    except (KeyboardInterrupt, Stopped):
-        kept = outputs.keep_after_stop(unscored)
-        if kept:
-            tell(Note("stopped", f"the best model so far is in {kept}", warning=True))
+    except (KeyboardInterrupt, Stopped, ProcessLostError):
+        # One more signal, as a launcher sends it, must not keep the sentence back.
+        with held_signals():
+            kept = outputs.keep_after_stop(unscored)
+            if kept:
+                tell(Note("stopped", f"the best model so far is in {kept}", warning=True))
         raise
     finally:
         outputs.clean()
+
+
+def _nobody(event: Event) -> None:
+    """Listens in place of whoever watches the main process."""

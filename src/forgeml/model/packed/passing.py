@@ -82,6 +82,6 @@ class Hooks:
         if passage.whole is None:
             states = states[:, passage.layout.starts]
         # As the head of a padded batch finds it: the first token of each text in its place. A head is small, so that
-        # its 32 bits cost nothing.
-        first = states.float().view(-1, 1, states.shape[-1])
+        # its 32 bits cost nothing. A copy, as models whose weights are divided among processes complain of views.
+        first = states.float().view(-1, 1, states.shape[-1]).clone()
         return first if isinstance(output, torch.Tensor) else (first, *output[1:])
