@@ -11,7 +11,7 @@ import torch
 
 from forgeml.batch import AnyBatch
 from forgeml.config.schema import Config, TrainingConfig
-from forgeml.data.batches import SCORING_BATCH, Collate, Indexes, collate, pack, plan_scoring
+from forgeml.data.batches import SCORING_BATCH, Collate, Indexes, collate, plan_scoring
 from forgeml.events import Evaluation, StepReport
 from forgeml.machine import keep_freed_memory
 from forgeml.metrics import DEFAULT_METRIC, best_thresholds, compute_metrics
@@ -146,7 +146,7 @@ def prepare(config: TrainingConfig, materials: Materials) -> tuple[Learner, Trai
     labels = materials.scale.standardized(train.labels) if materials.scale else train.labels
     weights = balanced_weights(splits.task, labels, len(splits.class_names)) if config.class_weights else None
     loss_sum = loss_of(splits.task, weights, device, config.label_smoothing)
-    learner = Learner(accelerator, model, optimizer, schedule, loss_sum, pack if materials.packing else collate)
+    learner = Learner(accelerator, model, optimizer, schedule, loss_sum, materials.collate)
     if processes.group is not None:
         # All have built the same weights from the same seed; what they drop out must differ.
         seed_everything(int(np.random.SeedSequence([config.seed, processes.rank]).generate_state(1)[0]))
