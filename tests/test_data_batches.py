@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from forgeml.data.batches import SCORING_BATCH, collate, gathered, pack, plan_scoring, plan_training, scoring_batches
+from forgeml.data.batches import (
+    SCORING_BATCH,
+    TOKENS_ROUNDED,
+    collate,
+    gathered,
+    pack,
+    plan_scoring,
+    plan_training,
+    scoring_batches,
+)
 from forgeml.records import EncodedTexts
 
 Lengths = NDArray[np.int64]
@@ -186,8 +195,8 @@ def test_packed_batch_holds_the_tokens_of_its_texts_end_to_end() -> None:
     batch = pack(encoded, np.array([0, 3, 1]))
     assert batch.indexes.tolist() == [1, 0, 3]
     assert batch.lengths.tolist() == [1, 3, 4]
-    assert batch.input_ids.tolist() == [103, 100, 101, 102, 106, 107, 108, 109]
-    assert batch.position_ids.tolist() == [0, 0, 1, 2, 0, 1, 2, 3]
+    assert batch.input_ids.tolist() == [103, 100, 101, 102, 106, 107, 108, 109] + [9] * (TOKENS_ROUNDED - 8)
+    assert batch.position_ids.tolist() == [0, 0, 1, 2, 0, 1, 2, 3] + [0] * (TOKENS_ROUNDED - 8)
     assert batch.token_type_ids is batch.owners is None
 
 
@@ -202,4 +211,4 @@ def test_packed_batch_says_which_text_each_piece_belongs_to() -> None:
     assert batch.owners is not None
     assert batch.owners.tolist() == [1, 0, 1]
     assert batch.token_type_ids is not None
-    assert batch.token_type_ids.tolist() == [1, 0, 1, 0, 0, 0]
+    assert batch.token_type_ids.tolist() == [1, 0, 1, 0, 0, 0] + [0] * (TOKENS_ROUNDED - 6)

@@ -8,9 +8,11 @@ import sys
 from typing import Any
 
 import pytest
+import torch
 
 from encoders import small_classifier
 from forgeml.config.schema import TrainingConfig
+from forgeml.errors import ConfigError
 from forgeml.training.recipes import RECIPES, apply_recipes
 
 
@@ -48,3 +50,12 @@ def test_library_of_adapters_is_not_loaded_without_them() -> None:
     """Whoever trains or predicts without LoRA does not wait for it."""
     code = "import sys, forgeml.training.loop, forgeml.training.materials; sys.exit('peft' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("key", ["lora_rank", "average_last"])
+def test_what_needs_the_whole_model_is_refused_where_it_is_divided(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process would adapt, or average, only a part."""
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    config = TrainingConfig.model_validate({key: 4})
+    with pytest.raises(ConfigError, match=f"training.{key}"):
+        apply_recipes(torch.nn.Module(), config)

@@ -80,7 +80,7 @@ def test_manifest_has_its_keys(trained: Path) -> None:
     """The manifest of a run has exactly the promised entries; thresholds only where there are several labels."""
     manifest = manifest_of(trained)
     assert sorted(manifest) == sorted(KEYS)
-    assert manifest["runtime"] == {"device": "cpu", "precision": "fp32", "threads": 1}
+    assert manifest["runtime"] == {"device": "cpu", "precision": "fp32", "threads": 1, "processes": 1}
     assert manifest["data"].keys() == {
         *("name", "revision", "fingerprint", "rows"),
         *("text_column", "text_pair_column", "label_column", "label_separator", "rare_labels"),

@@ -28,10 +28,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """Some texts end to end, without padding; shorter pieces stand before longer ones."""
+    """Some texts end to end; shorter pieces stand before longer ones, and behind the last one a little filling."""
 
     input_ids: NDArray[np.int64]
-    """Shape (tokens,)."""
+    """Shape (tokens,), those of the filling among them."""
     position_ids: NDArray[np.int64]
     """Place of each token in its piece, counted from 0; shape (tokens,)."""
     lengths: NDArray[np.int64]

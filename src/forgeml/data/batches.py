@@ -14,6 +14,10 @@ from forgeml.records import EncodedTexts
 BATCHES_IN_WINDOW = 50
 """Texts are sorted by length inside windows of this many batches: little padding, and still much chance."""
 
+TOKENS_ROUNDED = 64
+"""A packed batch is filled up to a multiple of so many tokens: for each number of them libraries prepare, and keep in
+memory, kernels of their own."""
+
 SCORING_BATCH = 32
 """Pieces in a batch where no gradients are kept, as many as texts unless they are read in windows."""
 
@@ -77,9 +81,16 @@ def pack(encoded: EncodedTexts, indexes: Indexes) -> PackedBatch:
     pieces, lengths = pieces[order], lengths[order]
     positions = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
     places = np.repeat(encoded.offsets[pieces], lengths) + positions
-    types = None if encoded.types is None else encoded.types[places].astype(np.int64)
+    filling = -len(places) % TOKENS_ROUNDED
+
+    def filled(values: NDArray[Any], filler: int) -> Indexes:
+        return np.pad(values.astype(np.int64), (0, filling), constant_values=filler)
+
+    ids, types = filled(encoded.ids[places], encoded.pad_id), encoded.types
     texts = (indexes[order], None) if owners is None else (indexes, owners[order])
-    return PackedBatch(encoded.ids[places].astype(np.int64), positions, lengths, texts[0], types, texts[1])
+    return PackedBatch(
+        ids, filled(positions, 0), lengths, texts[0], None if types is None else filled(types[places], 0), texts[1]
+    )
 
 
 def scoring_batches(encoded: EncodedTexts, batch_size: int) -> Iterator[Batch]:

@@ -11,7 +11,7 @@ import torch
 
 from forgeml.batch import AnyBatch
 from forgeml.config.schema import Config, TrainingConfig
-from forgeml.data.batches import SCORING_BATCH, Collate, Indexes, collate, pack, plan_scoring
+from forgeml.data.batches import SCORING_BATCH, Collate, Indexes, collate, plan_scoring
 from forgeml.events import Evaluation, StepReport
 from forgeml.machine import keep_freed_memory
 from forgeml.metrics import DEFAULT_METRIC, best_thresholds, compute_metrics
@@ -59,10 +59,10 @@ def fine_tune(
     every, per_epoch = config.logging, steps_in_epoch(len(materials.train), config.training)
     best = BestSoFar(config.training.best_metric or DEFAULT_METRIC[materials.splits.task], config.training.patience)
     speed = _Speed()
+    tell(story.plan(config.training, steps_in_run(len(materials.train), config.training)))
     learner, training_set = prepare(config.training, materials)
     validation = _Validation(materials, learner, tracker, outputs, tell)
     averaging = Averaging(config.training, evaluations_in_run(config, len(materials.train)))
-    tell(story.plan(config.training, steps_in_run(len(materials.train), config.training)))
     for note in story.averaging(averaging, materials.model):
         tell(note)
     for report in train_steps(learner, training_set, config.training):
@@ -146,7 +146,7 @@ def prepare(config: TrainingConfig, materials: Materials) -> tuple[Learner, Trai
     labels = materials.scale.standardized(train.labels) if materials.scale else train.labels
     weights = balanced_weights(splits.task, labels, len(splits.class_names)) if config.class_weights else None
     loss_sum = loss_of(splits.task, weights, device, config.label_smoothing)
-    learner = Learner(accelerator, model, optimizer, schedule, loss_sum, pack if materials.packing else collate)
+    learner = Learner(accelerator, model, optimizer, schedule, loss_sum, materials.collate)
     if processes.group is not None:
         # All have built the same weights from the same seed; what they drop out must differ.
         seed_everything(int(np.random.SeedSequence([config.seed, processes.rank]).generate_state(1)[0]))
@@ -186,11 +186,12 @@ class _Validation:
         return kept
 
     def _evaluation(self, report: StepReport) -> Evaluation:
-        """Metrics, worked out in the main process, so that all processes decide by the same figures."""
-        materials, part, task = self.materials, self.materials.splits.validation, self.materials.splits.task
+        """Metrics, worked out in one process, so that all others decide by the same figures."""
+        materials, task = self.materials, self.materials.splits.task
+        part, processes, device = materials.splits.validation, materials.processes, materials.runtime.device
         on_progress = progress(self.tell, f"score {part.name}", len(part))
-        model, encoded, device = materials.model, materials.validation, materials.runtime.device
-        logits = score_logits(model, encoded, device, on_progress, self.learner.collate, materials.processes)
+        collate = self.learner.collate
+        logits = score_logits(materials.model, materials.validation, device, on_progress, collate, processes)
 
         def measure() -> Evaluation:
             found = materials.scale.restored(logits) if materials.scale else logits
@@ -198,13 +199,13 @@ class _Validation:
             metrics = compute_metrics(task, found, part.labels, thresholds)
             return Evaluation(part.name, len(part), metrics, report.step, report.epoch)
 
-        return materials.processes.by_main(measure)
+        return processes.by_main(measure)
 
 
 def _save(write: Callable[[Classifying], None], materials: Materials, learner: Learner) -> None:
     """Put the weights together where each process has a part of them, and let the main one write."""
-    weights = whole_weights(learner)
-    saved = Classifying(materials.model, materials.tokenizer, materials.cut.max_length, materials.folds, weights)
+    weights, max_length = whole_weights(learner), materials.cut.max_length
+    saved = Classifying(materials.model, materials.tokenizer, max_length, materials.folds, weights)
     materials.processes.by_main(lambda: write(saved))
 
 

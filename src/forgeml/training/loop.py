@@ -28,6 +28,7 @@ from forgeml.config.schema import TrainingConfig
 from forgeml.data.batches import Collate, Indexes, collate, cut_by_pieces, plan_training
 from forgeml.errors import TrainingError
 from forgeml.events import StepReport
+from forgeml.machine import is_set
 from forgeml.model.forward import batch_logits
 from forgeml.model.losses import LossSum
 from forgeml.records import EncodedTexts, Runtime
@@ -95,7 +96,7 @@ def _division(model: torch.nn.Module | None) -> FullyShardedDataParallelPlugin |
     Told nothing, it would take the blocks that transformers keeps whole, and fail over the embeddings among them, which
     it divides once more by themselves.
     """
-    if model is None or not os.environ.get("ACCELERATE_USE_FSDP") or os.environ.get("FSDP_TRANSFORMER_CLS_TO_WRAP"):
+    if model is None or not is_set("ACCELERATE_USE_FSDP") or os.environ.get("FSDP_TRANSFORMER_CLS_TO_WRAP"):
         return None
     rows = [list(module) for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
     layers = {type(layer).__name__ for row in rows if len(row) > 1 for layer in row}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from forgeml.config.schema import Config
+from forgeml.data.batches import Collate, collate, pack
 from forgeml.data.labels import classes
 from forgeml.data.source import read_source
 from forgeml.data.splits import make_splits
@@ -16,7 +17,7 @@ from forgeml.events import Event, Note, Progress
 from forgeml.metrics import METRICS, is_defined
 from forgeml.model.heads import start_at_base_rates
 from forgeml.model.packed.passing import Hooks
-from forgeml.model.packed.recognizing import pack
+from forgeml.model.packed.recognizing import pack as let_pack
 from forgeml.model.pretrained import (
     build_classifier,
     fetch_pretrained,
@@ -67,6 +68,11 @@ class Materials:
     """Through which the model takes packed batches; None: it takes padded ones alone."""
     processes: Processes = ALONE
     """Those that work on it together, each with materials of its own."""
+
+    @property
+    def collate(self) -> Collate:
+        """Makes the batches that the model is trained with."""
+        return pack if self.packing else collate
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,7 @@ def put_together(
 def _packing(config: Config, model: PreTrainedModel) -> Hooks | None:
     """The way of packed batches through the model, if they are wanted and it takes them."""
     wanted = config.training.packing
-    hooks = None if wanted == "off" else pack(model)
+    hooks = None if wanted == "off" else let_pack(model)
     if wanted == "on" and hooks is None:
         what = f"{type(model).__name__} takes padded batches alone: its attention or its head is of another kind"
         raise ConfigError.at("training.packing", what, "leave it out, or set it to auto or off")

@@ -127,7 +127,7 @@ def _run_facts(
         # As the saved model is scored, in fp32; training prepares the model for its own precision.
         saved = time_scoring(materials, tell)
         _, epoch = time_training(config.training, materials, tell)
-        timed = Timed(gathered, epoch, time_scoring(materials, tell), saved)
+        timed = Timed(gathered, epoch, time_scoring(materials, tell, materials.collate), saved)
         memory = memory_of(runtime.device)
     return {
         "lengths": _length_facts(materials.train, materials.cut.max_length),

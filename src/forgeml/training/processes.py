@@ -17,7 +17,6 @@ import torch
 from accelerate import PartialState
 from torch import distributed
 
-from forgeml.config.schema import TrainingConfig
 from forgeml.errors import ConfigError, ForgeError, MachineError, ProcessLostError, TrainingError, counted, first_line
 from forgeml.machine import Place, is_set, place_in_run
 from forgeml.runtime import choose_device
@@ -44,9 +43,6 @@ REFUSED = {
     "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism configuration",
 }
 """What Accelerate can be asked for and ForgeML does not do, by the variable that `accelerate launch` sets."""
-
-UNDIVIDED = ("lora_rank", "average_last")
-"""Settings of `training` that work on weights one by one, which with FSDP no process has whole."""
 
 
 @dataclass(frozen=True)
@@ -155,16 +151,19 @@ ALONE = Processes()
 
 
 @contextmanager
-def meet(config: TrainingConfig) -> Iterator[Processes]:
+def meet(device: str) -> Iterator[Processes]:
     """Join the processes that a launcher has started together for this run; alone where there is no launcher.
 
+    Args:
+        device: the setting.
+
     Raises:
-        ConfigError: the launcher was asked for what ForgeML does not do, or does not do with these settings.
+        ConfigError: the launcher was asked for what ForgeML does not do.
         MachineError: the processes do not find each other, or have no device each.
     """
     place = place_in_run()
     try:
-        processes = _joined(config, place) if place.launched else ALONE
+        processes = _joined(device, place) if place.launched else ALONE
     except ForgeError as error:
         # They have not met yet, so each machine says it once.
         error.told_elsewhere = place.local_rank > 0
@@ -183,10 +182,15 @@ def leave() -> None:
         distributed.destroy_process_group()
 
 
+def is_division_asked() -> bool:
+    """Whether Accelerate was told to give each process a part of the model (FSDP)."""
+    return is_set("ACCELERATE_USE_FSDP")
+
+
 def oddities(processes: Processes, device: str) -> list[str]:
     """Sentences on what a user might not expect of how the processes were started."""
     told = []
-    if processes.count > 1 and device == "cpu" and is_set("ACCELERATE_USE_FSDP"):
+    if processes.count > 1 and device == "cpu" and is_division_asked():
         told.append("Accelerate divides models among GPUs only, so here each process keeps the whole of it")
     if processes.group is None and is_set("ACCELERATE_USE_CPU") and "MASTER_PORT" in os.environ:
         told.append(
@@ -196,11 +200,11 @@ def oddities(processes: Processes, device: str) -> list[str]:
     return told
 
 
-def _joined(config: TrainingConfig, place: Place) -> Processes:
-    _refuse(config)
+def _joined(device: str, place: Place) -> Processes:
+    _refuse(device)
     # All read the weights themselves; with this, transformers would leave them out in all processes but the first.
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
-    kind = choose_device(config.device)
+    kind = choose_device(device)
     _check_device(kind, place)
     try:
         PartialState(cpu=kind == "cpu", timeout=LONGEST_STEP)
@@ -213,19 +217,15 @@ def _joined(config: TrainingConfig, place: Place) -> Processes:
     return Processes(distributed.get_rank(), distributed.get_world_size(), group)
 
 
-def _refuse(config: TrainingConfig) -> None:
-    asked, divided = [name for variable, name in REFUSED.items() if is_set(variable)], is_set("ACCELERATE_USE_FSDP")
-    if divided and os.environ.get("FSDP_VERSION", "1") != "2":
+def _refuse(device: str) -> None:
+    asked = [name for variable, name in REFUSED.items() if is_set(variable)]
+    if is_division_asked() and os.environ.get("FSDP_VERSION", "1") != "2":
         asked.append("FSDP 1")
     if asked:
         fix = "leave it out, or take FSDP 2: accelerate launch --use_fsdp --fsdp_version 2"
         raise ConfigError.at("accelerate", f"{asked[0]} is asked for, which ForgeML does not do", fix)
-    for key in UNDIVIDED:
-        if divided and getattr(config, key) is not None:
-            what = "it needs all weights in every process, and FSDP is asked for, which leaves each process a part"
-            raise ConfigError.at(f"training.{key}", what, "leave it out, or start without FSDP")
-    if is_set("ACCELERATE_USE_CPU") and config.device not in ("auto", "cpu"):
-        what = f"{config.device} is set, but accelerate launch was told to use the processor"
+    if is_set("ACCELERATE_USE_CPU") and device not in ("auto", "cpu"):
+        what = f"{device} is set, but accelerate launch was told to use the processor"
         raise ConfigError.at("training.device", what, "set it to auto, or leave out --cpu")
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from forgeml.config.schema import TrainingConfig
-from forgeml.data.batches import SCORING_BATCH, Indexes, collate, padded_size, plan_scoring, plan_training
+from forgeml.data.batches import SCORING_BATCH, Collate, Indexes, collate, padded_size, plan_scoring, plan_training
 from forgeml.events import Progress
 from forgeml.model.forward import batch_logits
 from forgeml.records import EncodedTexts
@@ -73,8 +73,8 @@ def time_training(config: TrainingConfig, materials: Materials, tell: Tell) -> t
     return pace, pace.seconds(work)
 
 
-def time_scoring(materials: Materials, tell: Tell) -> Pace:
-    """Score a few batches of validation."""
+def time_scoring(materials: Materials, tell: Tell, collate: Collate = collate) -> Pace:
+    """Score a few batches of validation, made in the way given."""
     device, encoded = materials.runtime.device, materials.validation
     materials.model.to(torch.device(device))  # type: ignore[arg-type]
     materials.model.train(mode=False)

@@ -32,7 +32,7 @@ def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
         ForgeError: of the kind that says whose move mends it: configuration, data, model, machine, hub or training.
     """
     started = time.monotonic()
-    with meet(config.training) as processes:
+    with meet(config.training.device) as processes:
         tell = tell if processes.main else _nobody
         outputs = processes.by_main(lambda: Outputs(config.output_dir))
         materials = gather(config, tell, processes)

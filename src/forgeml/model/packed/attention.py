@@ -118,17 +118,25 @@ def _has_kernel(queries: torch.Tensor, weighing: Weighing) -> bool:
 
 def _attend_at_once(layout: Layout, tensors: Tensors, weighing: Weighing) -> torch.Tensor:
     queries, keys, values = tensors
-    first_only = len(queries) != len(keys)
-    texts = len(layout.starts)
-    bounds = torch.arange(texts + 1, dtype=torch.int32, device=queries.device) if first_only else layout.bounds
-    longest = 1 if first_only else layout.longest
-    between = bounds, layout.bounds, longest, layout.longest
+    if len(queries) != len(keys):
+        firsts = torch.arange(len(queries) + 1, dtype=torch.int32, device=queries.device)
+        between = firsts, layout.bounds, 1, layout.longest
+    else:
+        # The filling counts as one more text: what the kernel passes over would be left as it was in memory.
+        filling = len(queries) - layout.groups[-1].tokens.stop
+        bounds = torch.nn.functional.pad(layout.bounds, (0, 1), value=len(queries)) if filling else layout.bounds
+        longest = max(layout.longest, filling)
+        between = bounds, bounds, longest, longest
     # Without auxiliary results asked for it gives a tensor.
     return varlen_attn(queries, keys, values, *between, scale=weighing.scaling)  # type: ignore[return-value]
 
 
 def _attend_in_groups(layout: Layout, tensors: Tensors, weighing: Weighing) -> torch.Tensor:
     parts = [_attend_in_group(group, tensors, weighing) for group in layout.groups]
+    queries, keys, _ = tensors
+    filling = len(queries) - layout.groups[-1].tokens.stop if len(queries) == len(keys) else 0
+    if filling:
+        parts.append(queries.new_zeros(filling, *queries.shape[1:]))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
