@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 from forgeml.config.schema import DataConfig
-from forgeml.data.reading import files, hub, places
+from forgeml.data.reading import files, places
 from forgeml.data.reading.file_rows import OnProgress, ignore
 from forgeml.errors import DataError
 from forgeml.hub.errors import or_folder
 from forgeml.records import Source
 
+HUB = "forgeml.data.reading.hub"
+"""Reads from the hub. It is loaded only where that is done, as the library behind it takes a second and 50 MB."""
 HUB_ONLY, FILES_ONLY = ("subset", "revision"), ("delimiter", "encoding", "field")
 """Settings that mean something only for data sets on the hub, or only for local files."""
 
@@ -32,7 +35,8 @@ def read_source(data: DataConfig, on_progress: OnProgress = ignore) -> Source:
         fix = "leave it out, or set data.dataset to a local file"
         _refuse_set(data, FILES_ONLY, f"{dataset} is on the hub, where it has no use", fix)
         with or_folder(dataset, lambda: places.lack(Path(dataset))):
-            return hub.read_hub(dataset, data.subset, data.revision)
+            source: Source = importlib.import_module(HUB).read_hub(dataset, data.subset, data.revision)
+            return source
     fix = "leave it out, or set data.dataset to a data set on the hub"
     name = dataset if isinstance(dataset, str) else "the data set"
     _refuse_set(data, HUB_ONLY, f"{name} is local, where there is no such thing", fix)

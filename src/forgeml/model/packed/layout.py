@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 MOST_FILLING = 1.25
 """Texts attend side by side, filled up to the longest of them, if that is at most so many times the shortest."""
+ROUNDED = 8
+"""They are filled up to a multiple of so many tokens: libraries prepare, and keep, kernels for each length."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Group:
     tokens: slice
     """Which of the batch's tokens."""
     longest: int
-    """Tokens of the longest."""
+    """Tokens of the longest, rounded up."""
     filled: torch.Tensor | None = None
     """For each place of the filled-up rows, the token of the group that stands there; shape (texts * longest,)."""
     kept: torch.Tensor | None = None
@@ -73,7 +75,7 @@ def _alike(lengths: NDArray[np.int64]) -> Iterator[slice]:
 
 def _group(lengths: NDArray[np.int64], bounds: NDArray[np.int64], part: slice, device: str | torch.device) -> Group:
     own, tokens = lengths[part], slice(int(bounds[part.start]), int(bounds[part.stop]))
-    longest = int(own[-1])
+    longest = -(-int(own[-1]) // ROUNDED) * ROUNDED
     if own[0] == longest:
         return Group(part, tokens, longest)
     columns = np.arange(longest)
