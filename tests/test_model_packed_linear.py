@@ -35,3 +35,22 @@ def test_only_plain_linear_layers_are_turned() -> None:
         *("ShortLinear", "Special", "LayerNorm")
     ]
     assert list(model.state_dict()) == names
+
+
+@pytest.mark.parametrize("shape", [(7, 64), (2, 3, 64)])
+def test_gradients_are_those_of_the_long_layer(shape: tuple[int, ...]) -> None:
+    """For numbers, weights and bias, up to the rounding of short numbers; what is frozen gets none."""
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(64, 32)
+    numbers, others = (torch.randn(shape, generator=torch.Generator().manual_seed(1)) for _ in range(2))
+    numbers.requires_grad_(), others.requires_grad_()
+    direction = torch.randn(*shape[:-1], 32)
+    wanted = torch.autograd.grad((layer(others) * direction).sum(), [others, layer.weight, layer.bias])
+    compute_in(layer, torch.bfloat16)
+    found = torch.autograd.grad((layer(numbers).float() * direction).sum(), [numbers, layer.weight, layer.bias])
+    for gradient, expected in zip(found, wanted, strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=0.03, atol=0.1)
+    layer.requires_grad_(False)
+    layer(numbers).float().sum().backward()
+    assert layer.weight.grad is layer.bias.grad is None
+    assert numbers.grad is not None
