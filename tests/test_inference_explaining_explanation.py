@@ -147,5 +147,6 @@ def test_deletion(trained: Path, reviews: Path) -> None:
                 masks[removed, order[: removed + 1]] = False
             drops[way].append(found.score - float(score(masks).mean()))
     means = {way: float(np.mean(values)) for way, values in drops.items()}
-    assert means["explained"] > 2 * means["random"] + 1
+    # As a multiple: how much there is to lose depends on how sure the model is.
+    assert means["explained"] > 8 * means["random"] > 0
     assert means["explained"] >= 0.98 * means["alone"]
