@@ -197,7 +197,9 @@ def test_packed_batch_holds_the_tokens_of_its_texts_end_to_end() -> None:
     assert batch.lengths.tolist() == [1, 3, 4]
     assert batch.input_ids.tolist() == [103, 100, 101, 102, 106, 107, 108, 109] + [9] * (TOKENS_ROUNDED - 8)
     assert batch.position_ids.tolist() == [0, 0, 1, 2, 0, 1, 2, 3] + [0] * (TOKENS_ROUNDED - 8)
-    assert batch.token_type_ids is batch.owners is None
+    assert batch.token_type_ids is batch.owners is batch.lower is None
+    assert batch.places is not None
+    assert batch.places.tolist() == [3, 0, 1, 2, 6, 7, 8, 9]
 
 
 def test_packed_batch_says_which_text_each_piece_belongs_to() -> None:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
+
+
+class LowerStates(Protocol):
+    """Hidden states of a batch's tokens behind the blocks that are frozen."""
+
+    def known(self) -> torch.Tensor | None:
+        """Shape (tokens, width), without the filling; None if a text of the batch was not seen yet."""
+
+    def keep(self, states: torch.Tensor) -> None:
+        """Take what was worked out, shape (tokens, width), without the filling."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,10 @@ class PackedBatch:
     """Shape (tokens,)."""
     owners: NDArray[np.int64] | None = None
     """Which of the batch's texts each piece belongs to, shape (pieces,). None: one piece a text, in order."""
+    places: NDArray[np.int64] | None = None
+    """Where each token but the filling stands among the encoded ones, shape (tokens,)."""
+    lower: LowerStates | None = None
+    """What is known of the tokens already."""
 
 
 AnyBatch = Batch | PackedBatch

@@ -89,7 +89,13 @@ def pack(encoded: EncodedTexts, indexes: Indexes) -> PackedBatch:
     ids, types = filled(encoded.ids[places], encoded.pad_id), encoded.types
     texts = (indexes[order], None) if owners is None else (indexes, owners[order])
     return PackedBatch(
-        ids, filled(positions, 0), lengths, texts[0], None if types is None else filled(types[places], 0), texts[1]
+        input_ids=ids,
+        position_ids=filled(positions, 0),
+        lengths=lengths,
+        indexes=texts[0],
+        token_type_ids=None if types is None else filled(types[places], 0),
+        owners=texts[1],
+        places=places,
     )
 
 

@@ -37,7 +37,7 @@ def packed_inputs(batch: PackedBatch, device: str | torch.device) -> dict[str, A
     if batch.token_type_ids is not None:
         inputs["token_type_ids"] = batch.token_type_ids
     tensors = {name: torch.from_numpy(values)[None].to(device) for name, values in inputs.items()}
-    return {**tensors, "packing": Passage(Layout.of(batch.lengths, device))}
+    return {**tensors, "packing": Passage(Layout.of(batch.lengths, device), batch.lower)}
 
 
 def _padded_inputs(batch: Batch, device: str | torch.device) -> dict[str, torch.Tensor]:

@@ -11,13 +11,14 @@ import torch
 
 from forgeml.batch import AnyBatch
 from forgeml.config.schema import Config, TrainingConfig
-from forgeml.data.batches import SCORING_BATCH, Collate, Indexes, collate, plan_scoring
+from forgeml.data.batches import SCORING_BATCH, Collate, Indexes, collate, pack, plan_scoring
 from forgeml.events import Evaluation, StepReport
 from forgeml.machine import keep_freed_memory
 from forgeml.metrics import DEFAULT_METRIC, best_thresholds, compute_metrics
 from forgeml.model.forward import batch_logits, predict_logits
 from forgeml.model.losses import balanced_weights, loss_of
 from forgeml.model.packed.dropout import use_quick_dropout
+from forgeml.model.packed.remembering import Remembering
 from forgeml.model.saved import Classifying
 from forgeml.records import EncodedTexts
 from forgeml.runtime import seed_everything
@@ -146,11 +147,17 @@ def prepare(config: TrainingConfig, materials: Materials) -> tuple[Learner, Trai
     labels = materials.scale.standardized(train.labels) if materials.scale else train.labels
     weights = balanced_weights(splits.task, labels, len(splits.class_names)) if config.class_weights else None
     loss_sum = loss_of(splits.task, weights, device, config.label_smoothing)
-    learner = Learner(accelerator, model, optimizer, schedule, loss_sum, materials.collate)
+    learner = Learner(accelerator, model, optimizer, schedule, loss_sum, _batches(config, materials))
     if processes.group is not None:
         # All have built the same weights from the same seed; what they drop out must differ.
         seed_everything(int(np.random.SeedSequence([config.seed, processes.rank]).generate_state(1)[0]))
     return learner, TrainingSet(materials.train, labels, train.rows)
+
+
+def _batches(config: TrainingConfig, materials: Materials) -> Collate:
+    """Makes the batches of the run; what frozen blocks make of a text is worked out once, where that can be kept."""
+    packing, frozen = materials.packing, config.freeze_layers or 0
+    return Remembering(pack) if packing and packing.pass_over(frozen) else materials.collate
 
 
 def _speed_up(materials: Materials) -> bool:

@@ -12,6 +12,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from forgeml.batch import LowerStates
 from forgeml.model.packed.dropout import keep_mask
 from forgeml.model.packed.layout import Group, Layout
 
@@ -47,6 +48,10 @@ class Passage:
     """One packed batch on its way through the model."""
 
     layout: Layout
+    lower: LowerStates | None = None
+    """Of the tokens behind frozen blocks, where these are remembered."""
+    known: torch.Tensor | None = None
+    """What is remembered of them, shape (1, tokens, width)."""
     blocks_entered: int = 0
     seen: list[tuple[torch.nn.Module, int, int]] = field(default_factory=list)
     """For each attention so far: the module, and the addresses of its keys and of its values."""
