@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,18 +33,21 @@ def batch_logits(model: torch.nn.Module, batch: AnyBatch, device: str | torch.de
 
 def packed_inputs(batch: PackedBatch, device: str | torch.device) -> dict[str, Any]:
     """What a model is called with for a packed batch: tensors of shape (1, tokens), and where the texts lie in them."""
-    inputs = {"input_ids": batch.input_ids, "position_ids": batch.position_ids}
-    if batch.token_type_ids is not None:
-        inputs["token_type_ids"] = batch.token_type_ids
-    tensors = {name: torch.from_numpy(values)[None].to(device) for name, values in inputs.items()}
-    return {**tensors, "packing": Passage(Layout.of(batch.lengths, device), batch.lower)}
+    tensors = _tensors(batch, {"input_ids": batch.input_ids, "position_ids": batch.position_ids}, device)
+    rows = {name: tensor[None] for name, tensor in tensors.items()}
+    return {**rows, "packing": Passage(Layout.of(batch.lengths, device), batch.lower)}
 
 
 def _padded_inputs(batch: Batch, device: str | torch.device) -> dict[str, torch.Tensor]:
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if batch.token_type_ids is not None:
-        inputs["token_type_ids"] = batch.token_type_ids
-    return {name: torch.from_numpy(values).to(device) for name, values in inputs.items()}
+    return _tensors(batch, {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}, device)
+
+
+def _tensors(
+    batch: AnyBatch, arrays: Mapping[str, NDArray[np.int64]], device: str | torch.device
+) -> dict[str, torch.Tensor]:
+    """The arrays on the device, and the batch's token types if it has any."""
+    types = {} if batch.token_type_ids is None else {"token_type_ids": batch.token_type_ids}
+    return {name: torch.from_numpy(values).to(device) for name, values in {**arrays, **types}.items()}
 
 
 def predict_logits(

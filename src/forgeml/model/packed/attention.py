@@ -128,7 +128,7 @@ def _attend_at_once(layout: Layout, tensors: Tensors, weighing: Weighing) -> tor
         between = firsts, layout.bounds, 1, layout.longest
     else:
         # The filling counts as one more text: what the kernel passes over would be left as it was in memory.
-        filling = len(queries) - layout.groups[-1].tokens.stop
+        filling = len(queries) - layout.tokens
         bounds = torch.nn.functional.pad(layout.bounds, (0, 1), value=len(queries)) if filling else layout.bounds
         longest = max(layout.longest, filling)
         between = bounds, bounds, longest, longest
@@ -139,7 +139,7 @@ def _attend_at_once(layout: Layout, tensors: Tensors, weighing: Weighing) -> tor
 def _attend_in_groups(layout: Layout, tensors: Tensors, weighing: Weighing) -> torch.Tensor:
     parts = [_attend_in_group(group, tensors, weighing) for group in layout.groups]
     queries, keys, _ = tensors
-    filling = len(queries) - layout.groups[-1].tokens.stop if len(queries) == len(keys) else 0
+    filling = len(queries) - layout.tokens if len(queries) == len(keys) else 0
     if filling:
         parts.append(queries.new_zeros(filling, *queries.shape[1:]))
     return parts[0] if len(parts) == 1 else torch.cat(parts)

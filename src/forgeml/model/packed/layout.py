@@ -51,6 +51,11 @@ class Layout:
     """Tokens of the longest text."""
     groups: tuple[Group, ...]
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of all texts, those of the filling behind them left out."""
+        return int(self.groups[-1].tokens.stop)
+
     @classmethod
     def of(cls, lengths: NDArray[np.int64], device: str | torch.device) -> Self:
         """Lay texts of these lengths, ascending, one after the other; shape (texts,)."""

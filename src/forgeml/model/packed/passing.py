@@ -104,7 +104,7 @@ class Hooks:
         if passage.blocks_entered != self.frozen + 1:
             return entering
         if passage.known is None:
-            lower.keep(entering[0, : passage.layout.groups[-1].tokens.stop])
+            lower.keep(entering[0, : passage.layout.tokens])
             return entering
         return passage.known
 
