@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from forgeml.model.packed.dropout import QuickDropout, keep_mask, use_quick_dropout
+from forgeml.model.packed.dropout import QuickDropout, draw_seed, keep_mask, use_quick_dropout
 
 NUMBERS = 1_000_000
 
@@ -16,8 +16,7 @@ NUMBERS = 1_000_000
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.017])
 def test_as_many_are_dropped_as_the_probability_says(probability: float, dtype: torch.dtype) -> None:
     """The share lies within five standard errors, and what is left keeps the mean."""
-    torch.manual_seed(5)
-    mask, factor = keep_mask(torch.Size([NUMBERS]), probability, dtype)
+    mask, factor = keep_mask(5, torch.Size([NUMBERS]), probability, dtype)
     error = (probability * (1 - probability) / NUMBERS) ** 0.5
     share = float((mask == 0).double().mean())
     assert abs(share - probability) < 5 * error
@@ -27,8 +26,7 @@ def test_as_many_are_dropped_as_the_probability_says(probability: float, dtype: 
 
 def test_decisions_are_independent_of_their_neighbours() -> None:
     """Numbers decided by the same random word are dropped together as often as any others."""
-    torch.manual_seed(6)
-    dropped = keep_mask(torch.Size([NUMBERS]), 0.5, torch.float32)[0] == 0
+    dropped = keep_mask(6, torch.Size([NUMBERS]), 0.5, torch.float32)[0] == 0
     for distance in (1, 2, 3, 4, 384):
         together = float((dropped[:-distance] & dropped[distance:]).double().mean())
         assert abs(together - 0.25) < 5 * (0.25 * 0.75 / NUMBERS) ** 0.5
@@ -37,10 +35,12 @@ def test_decisions_are_independent_of_their_neighbours() -> None:
 def test_seed_of_torch_decides() -> None:
     """The same seed gives the same mask, a second draw another one."""
     torch.manual_seed(7)
-    first, second = (keep_mask(torch.Size([999]), 0.5, torch.float32)[0] for _ in range(2))
+    first, second = draw_seed(), draw_seed()
     torch.manual_seed(7)
-    assert torch.equal(keep_mask(torch.Size([999]), 0.5, torch.float32)[0], first)
-    assert not torch.equal(first, second)
+    assert draw_seed() == first
+    masks = [keep_mask(seed, torch.Size([999]), 0.5, torch.float32)[0] for seed in (first, first, second)]
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])
 
 
 def test_gradient_goes_where_the_numbers_went() -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan, sqrt
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
-from sklearn import metrics as sk
 
 from forgeml.records import DEFAULT_THRESHOLD, Task
 
@@ -84,27 +84,27 @@ def best_thresholds(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> l
 
 def accuracy(outcome: Outcome) -> float:
     """Share of the examples whose class is right; multi-label: whose classes are all right."""
-    return float(sk.accuracy_score(outcome.labels, outcome.predicted))
+    return float(_scikit().accuracy_score(outcome.labels, outcome.predicted))
 
 
 def f1(outcome: Outcome, average: str) -> float:
     """Harmonic mean of precision and recall, averaged over the classes."""
-    return float(sk.f1_score(outcome.labels, outcome.predicted, average=average, zero_division=0))
+    return float(_scikit().f1_score(outcome.labels, outcome.predicted, average=average, zero_division=0))
 
 
 def precision(outcome: Outcome, average: str) -> float:
     """Share of what was said that is right, averaged over the classes."""
-    return float(sk.precision_score(outcome.labels, outcome.predicted, average=average, zero_division=0))
+    return float(_scikit().precision_score(outcome.labels, outcome.predicted, average=average, zero_division=0))
 
 
 def recall(outcome: Outcome, average: str) -> float:
     """Share of what is right that was said, averaged over the classes."""
-    return float(sk.recall_score(outcome.labels, outcome.predicted, average=average, zero_division=0))
+    return float(_scikit().recall_score(outcome.labels, outcome.predicted, average=average, zero_division=0))
 
 
 def matthews(outcome: Outcome) -> float:
     """Matthews correlation coefficient: 1 for all right, about 0 for chance."""
-    return float(sk.matthews_corrcoef(outcome.labels, outcome.predicted)) if np.ptp(outcome.labels) > 0 else nan
+    return float(_scikit().matthews_corrcoef(outcome.labels, outcome.predicted)) if np.ptp(outcome.labels) > 0 else nan
 
 
 def roc_auc(outcome: Outcome) -> float:
@@ -112,9 +112,8 @@ def roc_auc(outcome: Outcome) -> float:
     if not np.isfinite(outcome.logits).all():
         return nan
     truths, scores = _one_against_rest(outcome)
-    areas = [
-        sk.roc_auc_score(truth, score) for truth, score in zip(truths, scores, strict=True) if 0 < truth.mean() < 1
-    ]
+    pairs = zip(truths, scores, strict=True)
+    areas = [_scikit().roc_auc_score(truth, score) for truth, score in pairs if 0 < truth.mean() < 1]
     return float(np.mean(areas)) if areas else nan
 
 
@@ -123,18 +122,18 @@ def mean_average_precision(outcome: Outcome) -> float:
     if not np.isfinite(outcome.logits).all():
         return nan
     pairs = zip(outcome.labels.T, outcome.logits.T, strict=True)
-    areas = [sk.average_precision_score(truth, score) for truth, score in pairs if truth.any()]
+    areas = [_scikit().average_precision_score(truth, score) for truth, score in pairs if truth.any()]
     return float(np.mean(areas)) if areas else nan
 
 
 def pearson(outcome: Outcome) -> float:
     """Linear correlation of what was said and what is right."""
-    return float(stats.pearsonr(outcome.predicted, outcome.labels).statistic) if _vary(outcome) else nan
+    return float(_statistics().pearsonr(outcome.predicted, outcome.labels).statistic) if _vary(outcome) else nan
 
 
 def spearman(outcome: Outcome) -> float:
     """Correlation of the ranks of what was said and what is right."""
-    return float(stats.spearmanr(outcome.predicted, outcome.labels).statistic) if _vary(outcome) else nan
+    return float(_statistics().spearmanr(outcome.predicted, outcome.labels).statistic) if _vary(outcome) else nan
 
 
 def mae(outcome: Outcome) -> float:
@@ -197,6 +196,16 @@ DEFAULT_METRIC: Mapping[Task, str] = {
 """What decides which model is the best, unless the configuration says otherwise."""
 
 
+def _scikit() -> ModuleType:
+    """scikit-learn's metrics; loaded at the first evaluation, as that takes a second and 40 MB that no step needs."""
+    return importlib.import_module("sklearn.metrics")
+
+
+def _statistics() -> ModuleType:
+    """scipy's; loaded late for the same reason."""
+    return importlib.import_module("scipy.stats")
+
+
 def _predicted(task: Task, logits: NDArray[np.float32], thresholds: Sequence[float] | None) -> NDArray[Any]:
     if task == "regression":
         return logits[:, 0]
@@ -239,7 +248,8 @@ def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    probabilities: NDArray[np.float64] = special.expit(logits.astype(np.float64))
+    with np.errstate(invalid="ignore"):
+        probabilities: NDArray[np.float64] = np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
     return probabilities
 
 

@@ -13,7 +13,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from forgeml.batch import LowerStates
-from forgeml.model.packed.dropout import keep_mask
+from forgeml.model.packed.dropout import draw_seed, keep_mask
 from forgeml.model.packed.layout import Group, Layout
 
 NAME = "forgeml_packed"
@@ -185,22 +185,28 @@ class _Attention(torch.autograd.Function):
         if bias is not None:
             scores.add_(bias.to(scores.dtype))
         weights = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
-        mask, factor = keep_mask(weights.shape, weighing.dropout, query.dtype) if weighing.dropout else (None, 1.0)
-        ctx.save_for_backward(query, key, value, weights, mask)
-        ctx.scaling, ctx.factor = weighing.scaling, factor
-        return _product(weights if mask is None else weights * mask, value, factor)
+        ctx.save_for_backward(query, key, value, weights)
+        ctx.weighing, ctx.seed = weighing, draw_seed() if weighing.dropout else 0
+        mask, factor = _dropout_of(weights, weighing, ctx.seed)
+        return _product(weights if mask is None else mask.mul_(weights), value, factor)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        query, key, value, weights, mask = ctx.saved_tensors
+        query, key, value, weights = ctx.saved_tensors
         (gradient,) = gradients
-        kept = weights if mask is None else weights * mask
-        to_value = _product(kept.transpose(1, 2), gradient, ctx.factor)
-        to_weights = _product(gradient, value.transpose(1, 2), ctx.factor)
+        mask, factor = _dropout_of(weights, ctx.weighing, ctx.seed)
+        to_weights = _product(gradient, value.transpose(1, 2), factor)
         to_weights = to_weights if mask is None else to_weights.mul_(mask)
+        kept = weights if mask is None else mask.mul_(weights)
+        to_value = _product(kept.transpose(1, 2), gradient, factor)
         to_scores = _through_softmax(to_weights, weights)
-        to_query = _product(to_scores, key, ctx.scaling)
-        return to_query, _product(to_scores.transpose(1, 2), query, ctx.scaling), to_value, None, None
+        to_query = _product(to_scores, key, ctx.weighing.scaling)
+        return to_query, _product(to_scores.transpose(1, 2), query, ctx.weighing.scaling), to_value, None, None
+
+
+def _dropout_of(weights: torch.Tensor, weighing: Weighing, seed: int) -> tuple[torch.Tensor | None, float]:
+    """Which weights are kept, and the factor that makes up for the others."""
+    return keep_mask(seed, weights.shape, weighing.dropout, weights.dtype) if weighing.dropout else (None, 1.0)
 
 
 def _through_softmax(gradient: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -12,13 +12,19 @@ DECISIONS = 1 << 16
 """Dropout is decided by 16 random bits for each number, so that its probability is exact to 0.0008 %."""
 
 
-def keep_mask(shape: torch.Size, probability: float, dtype: torch.dtype) -> tuple[torch.Tensor, float]:
-    """Which numbers are kept, drawn from torch's generator for the processor.
+def draw_seed() -> int:
+    """Draw a seed for a mask from torch's generator for the processor."""
+    return int(torch.empty((), dtype=torch.int64).random_())
 
-    torch draws each decision on its own, one after the other, in 6 ns. Here a fast generator (SFC64), whose seed torch
-    draws, decides four numbers with each of its words, in 0.5 ns a number.
+
+def keep_mask(seed: int, shape: torch.Size, probability: float, dtype: torch.dtype) -> tuple[torch.Tensor, float]:
+    """Which numbers are kept; the same for the same seed, so that a mask need not be kept for the backward pass.
+
+    torch draws each decision on its own, one after the other, in 6 ns. Here a fast generator (SFC64) decides four
+    numbers with each of its words, in 0.5 ns a number.
 
     Args:
+        seed: of the decisions.
         shape: of the mask.
         probability: of a number to be dropped.
         dtype: of the mask.
@@ -30,7 +36,6 @@ def keep_mask(shape: torch.Size, probability: float, dtype: torch.dtype) -> tupl
     if dropped == DECISIONS:
         return torch.zeros(shape, dtype=dtype), 1.0
     size = math.prod(shape)
-    seed = int(torch.empty((), dtype=torch.int64).random_())
     words = np.random.Generator(np.random.SFC64(seed)).integers(0, 2**64, size=-(-size // 4), dtype=np.uint64)
     decisions = torch.from_numpy(words.view(np.int16))[:size].view(shape)
     mask = torch.ge(decisions, dropped - DECISIONS // 2, out=torch.empty(shape, dtype=dtype))
@@ -38,18 +43,19 @@ def keep_mask(shape: torch.Size, probability: float, dtype: torch.dtype) -> tupl
 
 
 class _Dropped(torch.autograd.Function):
-    """Keeps the mask in the precision of the numbers, so that forward and backward are one product each."""
+    """The mask is in the precision of the numbers, so that forward and backward are one product each."""
 
     @staticmethod
     def forward(ctx: Any, numbers: torch.Tensor, probability: float) -> torch.Tensor:
-        mask, ctx.factor = keep_mask(numbers.shape, probability, numbers.dtype)
-        ctx.save_for_backward(mask)
-        return (numbers * mask).mul_(ctx.factor)
+        ctx.seed, ctx.probability = draw_seed(), probability
+        mask, factor = keep_mask(ctx.seed, numbers.shape, probability, numbers.dtype)
+        return mask.mul_(numbers).mul_(factor)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (mask,) = ctx.saved_tensors
-        return (gradients[0] * mask).mul_(ctx.factor), None
+        (gradient,) = gradients
+        mask, factor = keep_mask(ctx.seed, gradient.shape, ctx.probability, gradient.dtype)
+        return mask.mul_(gradient).mul_(factor), None
 
 
 class QuickDropout(torch.nn.Dropout):
