@@ -65,6 +65,10 @@ class Outcomes:
     online: dict[str, dict[str, Any]]
     down: dict[str, dict[str, Any]]
     offline: dict[str, dict[str, Any]]
+    pinned: dict[str, dict[str, Any]]
+    """Commits that are cached, read once more while the hub is there."""
+    asked: list[str]
+    """What that asked the hub for."""
     commits: dict[str, str]
     old: str
     """Commit of the data set of two commits that is not the newest."""
@@ -91,13 +95,17 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
         online = run_outcomes(
             hub, home, "dataset", {**READS, **FAILS, **HICCUPS, **BOTH, **ONLINE, "commit": [TOPICS, None, old]}
         )
+        before = len(hub.requests)
+        pins = {"default subset": [TOPICS, None, old], "subset of its own": ["tweet_eval", None, commits[TWEETS]]}
+        pinned = run_outcomes(hub, home, "dataset", pins)
+        asked = [target for _, target in hub.requests[before:]]
         # The same of a later commit, which must not be taken for the newest copy.
         _leave_unfinished(home, "f" * 40)
         hub.down()
         cases = {**READS, "uncached": ["someone/nothing"], "other subset": ["tweet_eval", "hate"], **revisions}
         down = run_outcomes(hub, home, "dataset", cases)
         offline = run_outcomes(hub, home, "dataset", {**cases, "several": ["someone/subsets"]}, offline=True)
-    return Outcomes(online, down, offline, {**commits, TOPICS: new}, old)
+    return Outcomes(online, down, offline, pinned, asked, {**commits, TOPICS: new}, old)
 
 
 def _publish(hub: LocalHub, folder: Path) -> None:
@@ -242,6 +250,13 @@ def test_cached_copy_serves_without_the_hub(outcomes: Outcomes, way: str, name: 
     assert without["paused"] < 5
     different = {key for key, value in outcomes.online[name].items() if without[key] != value}
     assert different <= {"fetched", "paused", "notes"}
+
+
+def test_hub_is_not_asked_for_a_commit_that_is_cached(outcomes: Outcomes) -> None:
+    """A commit cannot change, so its prepared copy must serve without a request."""
+    assert outcomes.asked == []
+    assert outcomes.pinned["default subset"]["revision"] == outcomes.old
+    assert outcomes.pinned["subset of its own"]["rows"] == outcomes.online["tweets"]["rows"]
 
 
 def test_brief_trouble_is_sat_out(outcomes: Outcomes) -> None:

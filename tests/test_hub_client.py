@@ -41,6 +41,10 @@ class Outcomes:
     online: dict[str, dict[str, Any]]
     down: dict[str, dict[str, Any]]
     offline: dict[str, dict[str, Any]]
+    pinned: dict[str, dict[str, Any]]
+    """Of the same commits once more, while the hub is there."""
+    asked: list[str]
+    """What that asked the hub for."""
     commit: str
 
 
@@ -54,11 +58,16 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
         # As after a download that was cut off: the list of files is there, the weights are not.
         weights = next((folder / "home" / "hub" / "models--someone--partly" / "snapshots").glob("*/model.safetensors"))
         weights.unlink()
+        before = len(hub.requests)
+        pins = {"model": [SHORT, commit], "partly": ["someone/partly", hub.commit("models", "someone/partly")]}
+        pinned = run_outcomes(hub, folder / "home", "pretrained", pins)
+        asked = [target for _, target in hub.requests[before:]]
+        weights.unlink()
         hub.down()
         cases = {**READS, "uncached": ["someone/nothing"], "partly": ["someone/partly"]}
         down = run_outcomes(hub, folder / "home", "model", cases)
         offline = run_outcomes(hub, folder / "home", "model", cases, offline=True)
-    return Outcomes(online, down, offline, commit)
+    return Outcomes(online, down, offline, pinned, asked, commit)
 
 
 def _publish(hub: LocalHub, folder: Path) -> str:
@@ -101,6 +110,15 @@ def test_cached_model_serves_without_the_hub(outcomes: Outcomes, way: str, name:
     without = getattr(outcomes, way)[name]
     assert (without.get("commit"), without.get("fetched")) == (outcomes.commit, False), without
     assert ("the copy in the cache serves" in without["note"]) == (way == "down")
+
+
+@pytest.mark.slow
+def test_hub_is_not_asked_for_a_commit_that_is_cached_whole(outcomes: Outcomes) -> None:
+    """A commit cannot change, so only what is absent may be asked for."""
+    assert (outcomes.pinned["model"]["commit"], outcomes.pinned["model"]["fetched"]) == (outcomes.commit, False)
+    assert outcomes.pinned["partly"]["fetched"]
+    assert outcomes.asked
+    assert all("someone/partly" in target for target in outcomes.asked), outcomes.asked
 
 
 @pytest.mark.slow

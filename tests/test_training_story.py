@@ -139,10 +139,13 @@ def test_sizes(size: int, shown: str) -> None:
     assert story.megabytes(size) == shown
 
 
-def test_plan_says_steps_and_texts() -> None:
+@pytest.mark.parametrize(
+    ("packed", "batches"), [(True, "packed without padding"), (False, "padded to the longest of a batch")]
+)
+def test_plan_says_steps_and_texts(packed: bool, batches: str) -> None:
     """A step holds the texts of all batches that are added up for it."""
     config = TrainingConfig(batch_size=8, gradient_accumulation_steps=4, num_epochs=2)
-    assert story.plan(config, 1200).text == "1,200 steps of 32 texts in 2 epochs"
+    assert story.plan(config, 1200, packed=packed).text == f"1,200 steps of 32 texts in 2 epochs, {batches}"
 
 
 def _averaging(evaluations: int, added: int) -> Averaging:

@@ -71,6 +71,8 @@ def fetch_model_files(
 ) -> Fetched:
     """Bring the files that match `patterns` to this machine, all from the one commit that `revision` stands for.
 
+    The hub is not asked where `revision` is a commit of which all these files are in the cache.
+
     Args:
         repository: owner/name.
         revision: branch, tag or commit.
@@ -88,6 +90,8 @@ def fetch_model_files(
         "allow_patterns": list(patterns),
         "ignore_patterns": ["*/*"],
     }
+    if asked.pinned and (folder := _whole_copy(asked, wanted)):
+        return Fetched(folder, fetched=False)
     try:
         found = look_up(asked)
         with hub_errors(asked):
@@ -101,6 +105,16 @@ def fetch_model_files(
         return Fetched(folder, before != set(folder.iterdir()))
     except HubAwayError as away:
         return Fetched(_cached_model(asked, wanted, away), fetched=False, note=away.note())
+
+
+def _whole_copy(asked: Asked, wanted: dict[str, Any]) -> Path | None:
+    """The folder of a commit, if all that it has of what is wanted is known to be in the cache."""
+    try:
+        # Without the list of files the client could not tell a part from the whole.
+        huggingface_hub.get_cached_repo_tree(asked.name, revision=asked.revision)
+        return Path(huggingface_hub.snapshot_download(asked.name, local_files_only=True, **wanted))
+    except (LocalEntryNotFoundError, HFValidationError, HfUriError):
+        return None
 
 
 def _cached_files(wanted: dict[str, Any]) -> set[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,11 @@ class Asked:
     def setting(self) -> str:
         """The setting that holds the name."""
         return "model.name" if self.kind == "model" else "data.dataset"
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the revision is a whole commit, of which nothing can change."""
+        return self.revision is not None and re.fullmatch("[0-9a-f]{40}", self.revision) is not None
 
     @property
     def cache(self) -> str:

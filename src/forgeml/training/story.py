@@ -114,11 +114,12 @@ def lengths(encoded: EncodedTexts, cut: Cut) -> Note:
     return Note("tokens", f"{mean:.0f} a text on average{windows}; {share:.1%} of the texts are {longer}")
 
 
-def plan(config: TrainingConfig, total_steps: int) -> Note:
-    """How long the training will be, in steps."""
+def plan(config: TrainingConfig, total_steps: int, *, packed: bool) -> Note:
+    """How long the training will be, in steps, and what its batches are like."""
     texts = config.batch_size * config.gradient_accumulation_steps
     epochs = "1 epoch" if config.num_epochs == 1 else f"{config.num_epochs} epochs"
-    return Note("training", f"{total_steps:,} steps of {texts} texts in {epochs}")
+    batches = "packed without padding" if packed else "padded to the longest of a batch"
+    return Note("training", f"{total_steps:,} steps of {texts} texts in {epochs}, {batches}")
 
 
 def memory(config: TrainingConfig, max_length: int) -> tuple[str, str]:

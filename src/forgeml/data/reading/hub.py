@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from forgeml.records import Source
 PREPARED = "dataset_info.json"
 """Written last into a folder of the cache, so a folder that has it is whole."""
 STILL_PREPARING = ".incomplete"
+DEFAULT_SUBSET = "default"
+"""What the library calls the subset of a data set that names none, and takes before all others where none is chosen."""
 
 # What it has to say of errors comes out in the errors themselves.
 datasets.logging.set_verbosity(datasets.logging.CRITICAL)
@@ -35,6 +37,9 @@ if not sys.stderr.isatty():
 def read_hub(dataset: str, subset: str | None, revision: str | None = None) -> Source:
     """Read all splits of a data set from the cache, fetching it first where need be.
 
+    The hub is not asked where `revision` is a commit that is in the cache. Without a subset it still is, unless the
+    cached one is called `default`, as only the hub knows which one is taken then.
+
     Args:
         dataset: `owner/name`, or one of the well-known short names.
         subset: configuration of a data set that has several.
@@ -45,14 +50,9 @@ def read_hub(dataset: str, subset: str | None, revision: str | None = None) -> S
         DataError: the subset is not there, or the files cannot be read.
         MachineError: the files cannot be written.
     """
-    asked, notes = Asked("dataset", known_dataset(dataset).repository, revision), []
-    try:
-        found = look_up(asked)
-        asked = replace(asked, name=found.name)
-        builder, fetched = _fetch(found, subset or known_dataset(asked.name).subset)
-    except HubAwayError as away:
-        builder, fetched = _cached(asked, subset or known_dataset(asked.name).subset, away), False
-        notes = [away.note(), _revision_note(asked, builder.hash)]
+    asked = Asked("dataset", known_dataset(dataset).repository, revision)
+    ready = _at_commit(asked, subset) or _fetched_or_cached(asked, subset)
+    builder = ready.builder
     splits = _splits(builder)
     known, folder = known_dataset(builder.repo_id), Path(builder.cache_dir)
     return Source(
@@ -64,10 +64,40 @@ def read_hub(dataset: str, subset: str | None, revision: str | None = None) -> S
         label_column=known.label_column,
         stored=str(folder),
         bytes=sum(file.stat().st_size for file in folder.iterdir()),
-        fetched=fetched,
+        fetched=ready.fetched,
         locate=partial(_place, known.repository),
-        notes=tuple(note for note in notes if note),
+        notes=tuple(note for note in ready.notes if note),
     )
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A data set in the cache, ready to be read."""
+
+    builder: datasets.DatasetBuilder
+    fetched: bool
+    """Whether it had to be fetched."""
+    notes: tuple[str, ...] = ()
+
+
+def _at_commit(asked: Asked, subset: str | None) -> Ready | None:
+    """The prepared copy of a commit, which serves without a question to the hub."""
+    wanted = subset or known_dataset(asked.name).subset or DEFAULT_SUBSET
+    if asked.pinned:
+        for folder in _prepared_folders(asked.name):
+            if (folder.name, folder.parts[-3]) == (asked.revision, wanted):
+                return Ready(_builder_of(folder, asked.name), fetched=False)
+    return None
+
+
+def _fetched_or_cached(asked: Asked, subset: str | None) -> Ready:
+    try:
+        found = look_up(asked)
+        asked = replace(asked, name=found.name)
+        return Ready(*_fetch(found, subset or known_dataset(asked.name).subset))
+    except HubAwayError as away:
+        builder = _cached(asked, subset or known_dataset(asked.name).subset, away)
+        return Ready(builder, fetched=False, notes=(away.note(), _revision_note(asked, builder.hash)))
 
 
 def _fetch(found: Found, subset: str | None) -> tuple[datasets.DatasetBuilder, bool]:
@@ -149,13 +179,18 @@ def _cached(asked: Asked, subset: str | None, away: HubAwayError) -> datasets.Da
     newest = max(
         (folder for folder in folders if folder.parts[-3] == chosen), key=lambda folder: folder.stat().st_mtime
     )
-    owner, _, dataset = newest.parts[-4].partition("___")
+    return _builder_of(newest, name)
+
+
+def _builder_of(folder: Path, name: str) -> datasets.DatasetBuilder:
+    """Of a folder as `_prepared_folders` gives them."""
+    owner, _, dataset = folder.parts[-4].partition("___")
     return Cache(
         repo_id=name if "/" in name else f"{owner}/{dataset}",
         dataset_name=dataset,
-        config_name=chosen,
-        version=newest.parts[-2],
-        hash=newest.name,
+        config_name=folder.parts[-3],
+        version=folder.parts[-2],
+        hash=folder.name,
     )
 
 
