@@ -24,6 +24,7 @@ def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
     from forgeml.cli.console import Watcher, metrics_table
     from forgeml.config.loading import load_config, parse_overrides, place_settings, warnings
     from forgeml.events import Note
+    from forgeml.training.lock import refuse_if_held
 
     place = place_in_run()
     with _said_once(place):
@@ -36,11 +37,14 @@ def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
         tell(Note("configuration", f"{file} read{changed}; loading the libraries"))
         for odd in warnings(config):
             tell(Note("configuration", odd, warning=True))
-        # The slow imports come after the file has been checked: a typing error is told in an instant.
-        from forgeml.training.processes import leave
-        from forgeml.training.train import train as run
-
         try:
+            if not place.launched:
+                # The other processes of a run would find it held by their own main one.
+                refuse_if_held(config.output_dir)
+            # The slow imports come after all that can be told in an instant, such as a typing error.
+            from forgeml.training.processes import leave
+            from forgeml.training.train import train as run
+
             result = run(config, tell)
         except ForgeError as error:
             raise place_settings(error, file, overrides) from error

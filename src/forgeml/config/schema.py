@@ -172,3 +172,5 @@ class Config(Section):
     logging: LoggingConfig = LoggingConfig()
     output_dir: Annotated[str, Field(min_length=1)] = "."
     """Folder in which `best_model/` is written."""
+    on_existing_model: Literal["replace", "keep"] = "replace"
+    """What becomes of an older `best_model/` once the new one is whole; `keep` moves it aside, to `best_model.1`."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from forgeml.errors import MachineError, first_line
+from forgeml.folders import check_folder, check_rights
 from forgeml.machine import held_signals
 from forgeml.model.manifest import CONFIG, MANIFEST, check_files
 from forgeml.model.weights import INDEX, WEIGHTS
@@ -38,21 +39,25 @@ def check_place(place: Path) -> None:
         MachineError: no right to write, or something else than a saved model stands there.
     """
     place = place.absolute()
-    holder = next(parent for parent in place.parents if parent.exists())
-    if not holder.is_dir():
-        raise MachineError.at("output_dir", f"{holder} is a file, not a folder", "choose another output_dir")
-    if not os.access(holder, os.W_OK | os.X_OK):
-        raise MachineError.at("output_dir", f"no right to write in {holder}", "choose another output_dir")
+    check_folder(place.parent)
+    if place.is_dir() and not place.is_symlink():
+        # The files of the old model are removed once it has given way.
+        check_rights(place)
     if os.path.lexists(place) and not _may_be_replaced(place):
         raise MachineError.at(
             "output_dir", f"{place} is there and is not a saved model", "move it away or choose another output_dir"
         )
 
 
-def publish(prepared: Path, place: Path) -> None:
+def publish(prepared: Path, place: Path, *, keep_old: bool = False) -> None:
     """Move a finished folder to its place on the same disk; what stood there is removed.
 
     A signal to stop waits until it is done: in between, `prepared` is the name of the old folder.
+
+    Args:
+        prepared: the finished folder.
+        place: where to.
+        keep_old: whether what stood there is kept beside it, under the next number: `best_model.1`.
 
     Raises:
         MachineError: the place cannot be written; what stood there still does.
@@ -60,15 +65,19 @@ def publish(prepared: Path, place: Path) -> None:
     with writing(place):
         _flush(prepared)
     with held_signals():
+        kept = keep_old and place.is_dir() and any(place.iterdir())
         with writing(place):
-            if os.path.lexists(place):
+            if kept:
+                _exchange_and_keep(prepared, place)
+            elif os.path.lexists(place):
                 exchange(prepared, place)
             else:
                 prepared.rename(place)
         with suppress(OSError):
             # The move is made already, and some network disks refuse this for folders.
             _flush_folder(place.parent)
-        _remove(prepared)
+        if not kept:
+            _remove(prepared)
 
 
 @contextmanager
@@ -163,6 +172,22 @@ def exchange(one: Path, other: Path) -> None:
             if os.path.lexists(other):
                 other.rename(one)
             aside.rename(other)
+        raise
+
+
+def _exchange_and_keep(prepared: Path, place: Path) -> None:
+    """Swap the folders, and leave the old one beside the new one.
+
+    The new one gets the number first: whatever ends the process in between, both have names that nobody cleans up.
+    """
+    numbered = re.compile(rf"{re.escape(place.name)}\.(\d+)")
+    taken = [int(found[1]) for entry in place.parent.iterdir() if (found := numbered.fullmatch(entry.name))]
+    aside = place.with_name(f"{place.name}.{max(taken, default=0) + 1}")
+    prepared.rename(aside)
+    try:
+        exchange(aside, place)
+    except BaseException:
+        aside.rename(prepared)
         raise
 
 

@@ -34,6 +34,7 @@ from forgeml.training.loop import (
     whole_weights,
 )
 from forgeml.training.materials import Materials, Tell, progress
+from forgeml.training.memory import check_memory
 from forgeml.training.optimizer import build_optimizer, build_schedule
 from forgeml.training.outputs import Outputs
 from forgeml.training.processes import ALONE, Processes
@@ -63,6 +64,7 @@ def fine_tune(
     total_steps = steps_in_run(len(materials.train), config.training)
     tell(story.plan(config.training, total_steps, packed=materials.packing is not None))
     learner, training_set = prepare(config.training, materials)
+    check_memory(config.training, materials, learner, training_set, tell)
     validation = _Validation(materials, learner, tracker, outputs, tell)
     averaging = Averaging(config.training, evaluations_in_run(config, len(materials.train)))
     for note in story.averaging(averaging, materials.model):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forgeml.errors import MachineError
+from forgeml.folders import identity
 from forgeml.machine import held_signals
 from forgeml.model.publishing import beside, check_place, publish, remove_stale
 from forgeml.model.saved import Classifying, write_manifest, write_model
@@ -38,14 +39,16 @@ class Room:
 class Outputs:
     """The folders of one run. Everything is written beside its place and moved there when it is whole."""
 
-    def __init__(self, output_dir: str) -> None:
-        """Look at the place, write nothing yet.
+    def __init__(self, output_dir: str, on_existing_model: str = "replace") -> None:
+        """Look at the place, write nothing yet. The settings are those of the same names.
 
         Raises:
             MachineError: no right to write there, or something else stands there.
         """
         # Path.expanduser raises for a user who does not exist; here `~nobody` is then a name like any other.
-        folder = Path(os.path.expanduser(output_dir))
+        self._folder = folder = Path(os.path.expanduser(output_dir))
+        self._began_in = identity(folder)
+        self._keep_old = on_existing_model == "keep"
         self.best = folder / "best_model"
         self.last = folder / "last_model"
         self.prepared = beside(self.best)
@@ -73,6 +76,16 @@ class Outputs:
             raise MachineError.at(str(holder), what, "free some space, or set output_dir to a folder on another disk")
         return room
 
+    def check_there(self) -> None:
+        """See that the folder is still the one that the run began with, before anything is written there.
+
+        Raises:
+            MachineError: it was moved or removed. A new one in its place would hide from the user what the old one has.
+        """
+        if self._began_in not in (None, identity(self._folder)):
+            what = "was moved or removed during the run, so nothing more is written there"
+            raise MachineError.at(str(self._folder.absolute()), what, "put it back, and run the same command again")
+
     def keep(self, classifying: Classifying) -> None:
         """Write the best model so far, in place of the one before.
 
@@ -98,10 +111,11 @@ class Outputs:
         Raises:
             MachineError: it cannot be written; what stood in `best_model/` still does.
         """
+        self.check_there()
         write_manifest(self.prepared, manifest)
         # A signal in between would find the run's model in its place, and yet not published.
         with held_signals():
-            publish(self.prepared, self.best)
+            publish(self.prepared, self.best, keep_old=self._keep_old)
             self.published = True
 
     def keep_after_stop(self, manifest: Manifest | None = None) -> Path | None:
@@ -133,6 +147,7 @@ class Outputs:
 
     def _write(self, classifying: Classifying) -> Path:
         """The model in a folder of its own, beside its place."""
+        self.check_there()
         remove_stale(self.best)
         fresh = self._fresh()
         write_model(fresh, classifying)

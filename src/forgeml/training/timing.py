@@ -19,6 +19,7 @@ from forgeml.records import EncodedTexts
 from forgeml.training.fine_tune import prepare
 from forgeml.training.loop import take_step
 from forgeml.training.materials import Materials, Tell
+from forgeml.training.memory import Need, check_memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -55,13 +56,17 @@ class Pace:
         return float((self.each + self.per_work * work).sum())
 
 
-def time_training(config: TrainingConfig, materials: Materials, tell: Tell) -> tuple[Pace, float]:
+def time_training(config: TrainingConfig, materials: Materials, tell: Tell) -> tuple[Need | None, float]:
     """Take a few steps, the longest batch among them; the model is not the same afterwards.
 
     Returns:
-        The pace, and the seconds of one epoch.
+        The memory that the steps take, as far as it can be told before, and the seconds of one epoch.
+
+    Raises:
+        MachineError: there is not enough memory for them.
     """
     learner, training_set = prepare(config, materials)
+    need = check_memory(config, materials, learner, training_set, tell)
     plan = plan_training(training_set.encoded.lengths, config.batch_size, config.seed, 0)
     work = work_of(materials.model, training_set.encoded, plan)
 
@@ -70,7 +75,7 @@ def time_training(config: TrainingConfig, materials: Materials, tell: Tell) -> t
 
     pace = _time(plan, work, step, "time training", tell)
     materials.model.zero_grad(set_to_none=True)
-    return pace, pace.seconds(work)
+    return need, pace.seconds(work)
 
 
 def time_scoring(materials: Materials, tell: Tell, collate: Collate = collate) -> Pace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from forgeml.config.loading import flatten
 from forgeml.config.schema import Config
@@ -14,6 +14,7 @@ from forgeml.machine import held_signals, memory_errors, versions
 from forgeml.records import Manifest
 from forgeml.training import story
 from forgeml.training.fine_tune import fine_tune
+from forgeml.training.lock import locked
 from forgeml.training.materials import Materials, Tell, gather
 from forgeml.training.outputs import Outputs
 from forgeml.training.processes import meet
@@ -32,9 +33,10 @@ def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
         ForgeError: of the kind that says whose move mends it: configuration, data, model, machine, hub or training.
     """
     started = time.monotonic()
-    with meet(config.training.device) as processes:
+    with meet(config.training.device) as processes, ExitStack() as held:
         tell = tell if processes.main else _nobody
-        outputs = processes.by_main(lambda: Outputs(config.output_dir))
+        processes.by_main(lambda: held.enter_context(locked(config.output_dir, tell)))
+        outputs = processes.by_main(lambda: Outputs(config.output_dir, config.on_existing_model))
         materials = gather(config, tell, processes)
         processes.by_main(lambda: outputs.check_room(materials.model, config.logging.save_interval is not None))
         tracker = Tracker(config.mlflow, lambda reason: tell(Note("tracking", reason, warning=True)))
