@@ -18,7 +18,7 @@ FLOORS = {"cli": 4, "serving": 3, "optimizing": 3, "training": 2, "inference": 2
 """A module may import its own room and the floors below; what is not listed is on floor 0."""
 
 HOMES = {
-    "accelerate": ("training/loop.py", "training/processes.py"),
+    "accelerate": ("training/accelerator.py", "training/loop.py", "training/processes.py"),
     "datasets": ("data/reading/hub.py",),
     "huggingface_hub": ("hub/",),
     "onnx": ("optimizing/",),
@@ -34,7 +34,7 @@ HOMES = {
     "pydantic": ("config/", "serving/"),
     "rich": ("cli/console.py",),
     "ruamel": ("config/",),
-    "safetensors": ("model/",),
+    "safetensors": ("model/", "training/keeping/checkpoints.py"),
     "scipy": ("metrics.py",),
     "sklearn": ("metrics.py",),
     "starlette": ("serving/",),

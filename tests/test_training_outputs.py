@@ -136,15 +136,11 @@ def test_second_signal_waits_for_the_keeping(
     assert os.listdir(tmp_path) == ["last_model"]
 
 
-@pytest.mark.parametrize("stopped", [True, False])
-def test_last_model_has_a_manifest(parts: Classifying, tmp_path: Path, stopped: bool) -> None:
+def test_last_model_has_a_manifest(parts: Classifying, tmp_path: Path) -> None:
     """`last_model/` opens with the columns it was trained on, even though it has no metrics."""
     outputs = Outputs(str(tmp_path))
-    if stopped:
-        outputs.keep(parts)
-        outputs.keep_after_stop(MANIFEST)
-    else:
-        outputs.save_last(parts, MANIFEST)
+    outputs.keep(parts)
+    outputs.keep_after_stop(MANIFEST)
     outputs.clean()
     classifier = Classifier.from_pretrained(tmp_path / "last_model", "cpu")
     assert classifier.manifest["data"]["text_column"] == "text"

@@ -113,6 +113,17 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Start what a step draws from, the same whenever and after whatever the step is taken.
+
+    Args:
+        seed: of the run.
+        step: counted from 1.
+        rank: of the process; each drops out others.
+    """
+    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]))
+
+
 @dataclass(frozen=True)
 class Memory:
     """Memory of a device, in bytes."""

@@ -58,7 +58,7 @@ def publish(prepared: Path, place: Path) -> None:
         MachineError: the place cannot be written; what stood there still does.
     """
     with writing(place):
-        _flush(prepared)
+        flush(prepared)
     with held_signals():
         with writing(place):
             if os.path.lexists(place):
@@ -202,7 +202,8 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _flush(folder: Path) -> None:
+def flush(folder: Path) -> None:
+    """Have everything in a folder written to the disk itself."""
     for path in folder.rglob("*"):
         if path.is_dir():
             _flush_folder(path)

@@ -16,9 +16,9 @@ from forgeml.data.batches import SCORING_BATCH, Collate, Indexes, collate, padde
 from forgeml.events import Progress
 from forgeml.model.forward import batch_logits
 from forgeml.records import EncodedTexts
-from forgeml.training.fine_tune import prepare
 from forgeml.training.loop import take_step
 from forgeml.training.materials import Materials, Tell
+from forgeml.training.preparing import prepare
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -66,7 +66,7 @@ def time_training(config: TrainingConfig, materials: Materials, tell: Tell) -> t
     work = work_of(materials.model, training_set.encoded, plan)
 
     def step(indexes: Indexes) -> None:
-        take_step(learner, training_set, [indexes], config.max_grad_norm, 0)
+        take_step(learner, training_set, [indexes], config, 1)
 
     pace = _time(plan, work, step, "time training", tell)
     materials.model.zero_grad(set_to_none=True)
