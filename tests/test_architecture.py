@@ -14,11 +14,11 @@ from conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "src" / "forgeml"
 
-FLOORS = {"cli": 4, "serving": 3, "optimizing": 3, "training": 2, "inference": 2, "data": 1, "model": 1}
+FLOORS = {"cli": 4, "serving": 3, "optimizing": 3, "doctor": 3, "training": 2, "inference": 2, "data": 1, "model": 1}
 """A module may import its own room and the floors below; what is not listed is on floor 0."""
 
 HOMES = {
-    "accelerate": ("training/loop.py", "training/processes.py"),
+    "accelerate": ("training/accelerator.py", "training/loop.py", "training/processes.py"),
     "datasets": ("data/reading/hub.py",),
     "huggingface_hub": ("hub/",),
     "onnx": ("optimizing/",),
@@ -34,7 +34,7 @@ HOMES = {
     "pydantic": ("config/", "serving/"),
     "rich": ("cli/console.py",),
     "ruamel": ("config/",),
-    "safetensors": ("model/",),
+    "safetensors": ("model/", "training/keeping/checkpoints.py"),
     "scipy": ("metrics.py",),
     "sklearn": ("metrics.py",),
     "starlette": ("serving/",),
@@ -50,9 +50,11 @@ BORDERS = {
     *("cli/main.py", "serving/guarding/guard.py", "training/tracking.py"),
     *("model/folder.py", "serving/answering/current.py"),
     *("serving/answering/explaining.py", "serving/answering/microbatch.py"),
+    "doctor/examine.py",
 }
-"""The only modules that may catch every Exception: towards the user, towards MLflow, and towards the libraries that
-open a model, which raise all kinds of errors over damaged files, tokenizers even a bare `Exception`, or that run it."""
+"""The only modules that may catch every Exception: towards the user, towards MLflow, towards the libraries that open a
+model, which raise all kinds of errors over damaged files, tokenizers even a bare `Exception`, or that run it, and
+towards a machine on which anything may be broken."""
 
 DOORS = (PACKAGE / "__init__.py", PACKAGE / "__main__.py")
 """They stand in front of the house and lead to every floor."""

@@ -11,7 +11,8 @@ from transformers import BertConfig, BertForSequenceClassification
 from forgeml.metrics import compute_metrics
 from forgeml.model.losses import balanced_weights, loss_of
 from forgeml.records import EncodedTexts, Runtime, Task
-from forgeml.training.loop import Learner, TrainingSet, accumulate_gradients, build_accelerator
+from forgeml.training.accelerator import build_accelerator
+from forgeml.training.loop import Learner, TrainingSet, accumulate_gradients
 
 EXAMPLES, CLASSES = 23, 4
 DRAWN = np.random.default_rng(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from forgeml import folders
 from forgeml.errors import MachineError, Stopped
 from forgeml.model import publishing
 from forgeml.model.publishing import beside, check_place, exchange, publish, remove_stale, writing
@@ -47,6 +49,62 @@ def test_old_folder_gives_way(tmp_path: Path) -> None:
     publish(write(tmp_path / "prepared", "b"), place)
     assert marks(place) == {"b"}
     assert os.listdir(tmp_path) == ["place"]
+
+
+def test_old_folder_can_be_kept(tmp_path: Path) -> None:
+    """It gets the next number, and so does the one after it; numbers that are gone are not used again."""
+    place = write(tmp_path / "place", "a")
+    publish(write(tmp_path / "prepared", "b"), place, keep_old=True)
+    publish(write(tmp_path / "prepared", "c"), place, keep_old=True)
+    assert [marks(tmp_path / name) for name in ("place", "place.1", "place.2")] == [{"c"}, {"a"}, {"b"}]
+    shutil.rmtree(tmp_path / "place.1")
+    publish(write(tmp_path / "prepared", "d"), place, keep_old=True)
+    assert sorted(os.listdir(tmp_path)) == ["place", "place.2", "place.3"]
+    assert marks(tmp_path / "place.3") == {"c"}
+
+
+def test_nothing_is_kept_where_nothing_was(tmp_path: Path) -> None:
+    """An empty folder and none at all are no older model."""
+    (tmp_path / "place").mkdir()
+    publish(write(tmp_path / "prepared", "a"), tmp_path / "place", keep_old=True)
+    publish(write(tmp_path / "prepared", "b"), tmp_path / "other", keep_old=True)
+    assert sorted(os.listdir(tmp_path)) == ["other", "place"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_kill_while_the_old_one_is_kept(tmp_path: Path, moment: str) -> None:
+    """On either side of the exchange both models are whole, under names that nobody cleans up."""
+    place = write(tmp_path / "place", "a")
+    write(tmp_path / "prepared", "b")
+    script = (
+        "import os, sys; from pathlib import Path; from forgeml.model import publishing\n"
+        "exchange = publishing.exchange\n"
+        "def deadly(one, other):\n"
+        "    if sys.argv[3] == 'after': exchange(one, other)\n"
+        "    os._exit(9)\n"
+        "publishing.exchange = deadly\n"
+        "publishing.publish(Path(sys.argv[1]), Path(sys.argv[2]), keep_old=True)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "prepared"), str(place), moment]
+    assert subprocess.run(command, check=False).returncode == 9
+    remove_stale(place)
+    old, new = (place, tmp_path / "place.1") if moment == "before" else (tmp_path / "place.1", place)
+    assert (marks(old), marks(new)) == ({"a"}, {"b"})
+    assert sorted(os.listdir(tmp_path)) == ["place", "place.1"]
+
+
+def test_failed_exchange_gives_the_new_one_its_name_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the old model cannot be moved, it stands, and the new one is where it was prepared."""
+    place = write(tmp_path / "place", "a")
+
+    def refuse(one: Path, other: Path) -> None:
+        raise OSError(13, "Permission denied")
+
+    monkeypatch.setattr(publishing, "exchange", refuse)
+    with pytest.raises(MachineError, match="Permission denied"):
+        publish(write(tmp_path / "prepared", "b"), place, keep_old=True)
+    assert (marks(place), marks(tmp_path / "prepared")) == ({"a"}, {"b"})
+    assert sorted(os.listdir(tmp_path)) == ["place", "prepared"]
 
 
 def test_link_in_the_place_is_replaced_and_not_followed(tmp_path: Path) -> None:
@@ -281,8 +339,16 @@ def test_read_only_parent_is_refused(tmp_path: Path) -> None:
         check_place(tmp_path / "locked" / "best_model")
 
 
+def test_old_model_of_another_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files could not be removed, which would show only once the new one is trained."""
+    place = write(tmp_path / "place", "a")
+    monkeypatch.setattr(folders.os, "access", lambda path, mode: Path(path) != place)
+    with pytest.raises(MachineError, match=f"no right to write in {place}"):
+        check_place(place)
+
+
 def test_rights_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the system says that writing is not allowed, the folder is named."""
-    monkeypatch.setattr(publishing.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(folders.os, "access", lambda path, mode: False)
     with pytest.raises(MachineError, match=f"no right to write in {tmp_path}"):
         check_place(tmp_path / "best_model")

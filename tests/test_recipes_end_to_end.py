@@ -18,7 +18,7 @@ from forgeml.config.schema import Config, MlflowConfig
 from forgeml.events import Evaluation, Event, Note, StepReport
 from forgeml.inference.classifier import Classifier
 from forgeml.training import train as module
-from forgeml.training.fine_tune import fine_tune
+from forgeml.training.fine_tune import Surroundings, fine_tune
 from forgeml.training.materials import gather
 from forgeml.training.outputs import Outputs
 from forgeml.training.tracking import Tracker
@@ -122,7 +122,7 @@ def test_recipe_makes_the_same_model_again(recipe: str, runs: Runs, tmp_path: Pa
     """Another run of the same configuration ends with the same bytes, which are not those of another recipe."""
     config, outputs = runs.config(recipe, tmp_path), Outputs(str(tmp_path))
     tracker = _Untracked(config.mlflow, _ignore)
-    fine_tune(config, gather(config, _ignore), tracker, outputs, _ignore)
+    fine_tune(config, gather(config, _ignore), Surroundings(tracker, outputs, _ignore, {}))
     averaged = ["averaged."] if "average_last" in RECIPES[recipe] else []
     assert tracker.prefixes == [""] * 4 + averaged
     hashes = {_hash(runs.saved(name)): name for name in RECIPES}

@@ -14,13 +14,16 @@ from forgeml.inference.classifier import Classifier
 from forgeml.inference.report import evaluate
 from forgeml.metrics import compute_metrics
 from forgeml.model.saved import open_saved
-from forgeml.training.fine_tune import fine_tune, score_logits
+from forgeml.training.fine_tune import Surroundings, fine_tune
 from forgeml.training.materials import gather
 from forgeml.training.outputs import Outputs
+from forgeml.training.scoring import score_logits
 
 
 class Recorder:
     """Stands where the tracker is, and keeps the steps at which it was told something."""
+
+    run_id = "of a test"
 
     def __init__(self) -> None:
         self.steps: list[int] = []
@@ -39,7 +42,8 @@ class Recorder:
 def _fine_tuned(settings: dict[str, Any], folder: Path, **changes: Any) -> tuple[Recorder, Evaluation, int]:
     config = Config.model_validate({**settings, **changes, "output_dir": str(folder)})
     recorder, outputs = Recorder(), Outputs(config.output_dir)
-    best, steps = fine_tune(config, gather(config, _ignore), recorder, outputs, _ignore)  # type: ignore[arg-type]
+    around = Surroundings(recorder, outputs, _ignore, {})  # type: ignore[arg-type]
+    best, steps = fine_tune(config, gather(config, _ignore), around)
     assert (outputs.prepared / "model.safetensors").is_file()
     return recorder, best, steps
 

@@ -21,7 +21,8 @@ from forgeml.model.losses import loss_of
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
 from forgeml.records import Cut, Runtime
 from forgeml.runtime import seed_everything
-from forgeml.training.loop import Learner, TrainingSet, build_accelerator, steps_in_run, train_steps
+from forgeml.training.accelerator import build_accelerator
+from forgeml.training.loop import Learner, TrainingSet, steps_in_run, train_steps
 from forgeml.training.optimizer import build_optimizer, build_schedule
 
 GOLDEN = Path(__file__).parent / "golden" / "losses.json"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -88,6 +90,87 @@ def test_finished_run_leaves_one_folder(parts: Classifying, tmp_path: Path) -> N
     assert os.listdir(tmp_path) == ["best_model"]
 
 
+def test_room_is_for_models_and_checkpoints(
+    parts: Classifying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each checkpoint takes weights and two moments, one more than are kept; what older ones take counts as free."""
+    model = parts.model
+    weights = sum(weight.nbytes for weight in (*model.parameters(), *model.buffers()))
+    trained = sum(weight.nbytes for weight in model.parameters())
+    one, more = (Outputs(str(tmp_path), kept).check_room(model) for kept in (1, 4))
+    assert (one.model, one.checkpoints, more.checkpoints) == (weights, 2 * 3 * trained, 5 * 3 * trained)
+    assert more.needed - one.needed == 3 * 3 * trained
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "old").write_bytes(b"x" * 1_000_000)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=2_000_000))
+    with pytest.raises(
+        MachineError, match=r"MB are needed, of which .* MB for checkpoints, and 3 MB are free"
+    ) as caught:
+        Outputs(str(tmp_path)).check_room(model)
+    assert caught.value.problems[0].where == str(tmp_path)
+
+
+@pytest.mark.parametrize("existing", ["replace", "keep"])
+def test_older_model_goes_or_stays(existing: str, parts: Classifying, tmp_path: Path) -> None:
+    """It stands until the new one is whole; then it is removed, or moved aside."""
+    for label in ("old", "new"):
+        outputs = Outputs(str(tmp_path), on_existing_model=existing)
+        outputs.keep(parts)
+        if label == "new":
+            assert json.loads((tmp_path / "best_model" / "forgeml.json").read_text())["labels"] == ["old"]
+        outputs.publish(MANIFEST | {"labels": [label]})
+        outputs.clean()
+    kept = ["best_model", "best_model.1"] if existing == "keep" else ["best_model"]
+    assert sorted(os.listdir(tmp_path)) == kept
+    labels = [json.loads((tmp_path / name / "forgeml.json").read_text())["labels"] for name in kept]
+    assert labels == [["new"], ["old"]][: len(kept)]
+
+
+@pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
+def test_folder_that_goes_during_the_run(how: str, parts: Classifying, tmp_path: Path) -> None:
+    """Nothing more is written, neither there nor in a new folder of that name, and the reason is told."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    outputs = Outputs(str(folder))
+    outputs.keep(parts)
+    if how == "removed":
+        shutil.rmtree(folder)
+    else:
+        folder.rename(tmp_path / "elsewhere")
+    if how == "replaced":
+        folder.mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for work in (lambda: outputs.keep(parts), lambda: outputs.publish(MANIFEST), outputs.check_there):
+        with pytest.raises(MachineError, match="was moved or removed during the run") as caught:
+            work()
+        assert caught.value.problems[0].where == str(folder)
+    assert outputs.keep_after_stop(MANIFEST) is None
+    outputs.clean()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_working_folder_that_goes_during_the_run(
+    parts: Classifying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same where the output folder is the one that the process stands in."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    outputs = Outputs(".")
+    outputs.check_there()
+    (tmp_path / "work").rmdir()
+    with pytest.raises(MachineError, match="was moved or removed") as caught:
+        outputs.keep(parts)
+    assert caught.value.problems[0].where == str(tmp_path / "work")
+
+
+def test_folder_that_was_not_there_is_made(parts: Classifying, tmp_path: Path) -> None:
+    """A run that begins without its folder makes it."""
+    outputs = Outputs(str(tmp_path / "new"))
+    outputs.keep(parts)
+    outputs.check_there()
+    assert len(os.listdir(tmp_path / "new")) == 1
+
+
 @pytest.mark.usefixtures("stopping")
 def test_stop_right_after_the_exchange(parts: Classifying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new model is in place, the old one is gone, and nothing is taken for the best model so far."""
@@ -136,15 +219,11 @@ def test_second_signal_waits_for_the_keeping(
     assert os.listdir(tmp_path) == ["last_model"]
 
 
-@pytest.mark.parametrize("stopped", [True, False])
-def test_last_model_has_a_manifest(parts: Classifying, tmp_path: Path, stopped: bool) -> None:
+def test_last_model_has_a_manifest(parts: Classifying, tmp_path: Path) -> None:
     """`last_model/` opens with the columns it was trained on, even though it has no metrics."""
     outputs = Outputs(str(tmp_path))
-    if stopped:
-        outputs.keep(parts)
-        outputs.keep_after_stop(MANIFEST)
-    else:
-        outputs.save_last(parts, MANIFEST)
+    outputs.keep(parts)
+    outputs.keep_after_stop(MANIFEST)
     outputs.clean()
     classifier = Classifier.from_pretrained(tmp_path / "last_model", "cpu")
     assert classifier.manifest["data"]["text_column"] == "text"

@@ -19,7 +19,8 @@ from forgeml.data.tokens.encoding import encode
 from forgeml.model.losses import loss_of
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
 from forgeml.records import Cut, Runtime
-from forgeml.training.loop import Learner, TrainingSet, accumulate_gradients, build_accelerator, train_steps
+from forgeml.training.accelerator import build_accelerator
+from forgeml.training.loop import Learner, TrainingSet, accumulate_gradients, train_steps
 from forgeml.training.optimizer import build_optimizer, build_schedule
 
 TEXTS = 192

@@ -29,13 +29,15 @@ from conftest import REPOSITORY
 from forgeml.cli.main import main
 from forgeml.config.schema import Config
 from forgeml.errors import ConfigError, DataError, TrainingError
-from forgeml.training import loop
-from forgeml.training.fine_tune import fine_tune, prepare, score_logits
+from forgeml.training import accelerator
+from forgeml.training.fine_tune import Surroundings, fine_tune
 from forgeml.training.loop import train_steps, whole_weights
 from forgeml.training.materials import Materials, gather
 from forgeml.training.outputs import Outputs
+from forgeml.training.preparing import prepare
 from forgeml.training.processes import meet
 from forgeml.training.result import score_saved
+from forgeml.training.scoring import score_logits
 from forgeml.training.tracking import Tracker
 from together import started, together
 
@@ -76,7 +78,7 @@ def _gathered(settings: dict[str, Any]) -> Iterator[Materials]:
 def _run(settings: dict[str, Any], divided: bool = False) -> dict[str, Any]:
     """What a run comes to: figures of the steps, weights, and the model's logits on validation."""
     if divided:
-        loop.Accelerator = _Dividing
+        accelerator.Accelerator = _Dividing
     for materials in _gathered(settings):
         config = Config.model_validate(settings).training
         learner, training_set = prepare(config, materials)
@@ -214,12 +216,12 @@ def _train(settings: dict[str, Any], folder: Path, *more: str) -> list[str]:
 def _saved(settings: dict[str, Any], folder: Path, divided: bool) -> dict[str, Any]:
     """What plain transformers finds in the folder that a run keeps, and the figures of it."""
     if divided:
-        loop.Accelerator = _Dividing
+        accelerator.Accelerator = _Dividing
     config, told = Config.model_validate({**settings, "output_dir": str(folder)}), []
     for materials in _gathered(settings):
         outputs = materials.processes.by_main(lambda: Outputs(config.output_dir))
         tracker = Tracker(config.mlflow, told.append)
-        fine_tune(config, materials, tracker, outputs, lambda event: None)
+        fine_tune(config, materials, Surroundings(tracker, outputs, lambda event: None, {}))
         scored = score_saved(outputs, materials, tracker, lambda event: None)
         model = AutoModelForSequenceClassification.from_pretrained(outputs.prepared)
         assert told == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +102,61 @@ def test_patience_ends_the_run_early(tiny_settings: dict[str, Any], tmp_path: Pa
     assert any(isinstance(event, Note) and "no better accuracy in 2 evaluations" in event.text for event in events)
 
 
-def test_save_interval_keeps_the_last_model(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
-    """`last_model/` is written on the way, and opens like any other."""
-    from forgeml import Classifier
+def _stopped_after(step: int, told: list[Event] | None = None) -> Callable[[Event], None]:
+    """A listener that keeps what it is told, and stops the run after a step as a signal does."""
 
-    train(_config(tiny_settings, tmp_path, training={"num_epochs": 1}, logging={"save_interval": 6}))
-    assert Classifier.from_pretrained(tmp_path / "last_model", device="cpu").labels == ("neg", "pos")
+    def tell(event: Event) -> None:
+        if told is not None:
+            told.append(event)
+        if isinstance(event, StepReport) and event.step == step:
+            raise Stopped(15)
+
+    return tell
+
+
+def test_same_call_goes_on_where_a_run_was_stopped(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """It takes the steps that are left, ends with the weights of an undisturbed run, and leaves no checkpoint."""
+    train(_config(tiny_settings, tmp_path / "whole"))
+    config, told, more = _config(tiny_settings, tmp_path / "parts"), list[Event](), list[Event]()
+    with pytest.raises(Stopped):
+        train(config, _stopped_after(20, told))
+    assert any(isinstance(event, Note) and "the same command goes on after step 20" in event.text for event in told)
+    assert train(config, more.append).steps == 56
+    assert [event.step for event in more if isinstance(event, StepReport)] == list(range(21, 57))
+    assert any(isinstance(event, Note) and "goes on after step 20 of 56" in event.text for event in more)
+    weights = [_hash(tmp_path / name / "best_model" / "model.safetensors") for name in ("whole", "parts")]
+    assert weights[0] == weights[1]
+    assert not (tmp_path / "parts" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"training": {"learning_rate": 1e-3}}, "training.learning_rate"),
+        ({"training": {"num_epochs": 5, "weight_decay": 0.1}}, "training.num_epochs training.weight_decay"),
+        ({"logging": {"eval_interval": 3}}, "logging.eval_interval"),
+        ({"data": {"train_split": "train[:100]"}}, "data data.train_split"),
+    ],
+)
+def test_run_of_other_settings_does_not_go_on(
+    changes: dict[str, Any], named: str, tiny_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """Everything that differs is named; with leave for each of them it goes on, and `fresh` starts over."""
+    with pytest.raises(Stopped):
+        train(_config(tiny_settings, tmp_path), _stopped_after(4))
+    other = _config(tiny_settings, tmp_path, **changes)
+    with pytest.raises(ConfigError, match="of another run") as refused:
+        train(other)
+    assert [problem.where for problem in refused.value.problems[1:]] == sorted(named.split())
+    with pytest.raises(ConfigError, match="did you mean training"):
+        train(other, allow_changed=["training.sed"])
+    told: list[Event] = []
+    with pytest.raises(Stopped):
+        train(other, _stopped_after(5, told), allow_changed=named.split())
+    assert [event.step for event in told if isinstance(event, StepReport)] == [5]
+    with pytest.raises(Stopped):
+        train(other, _stopped_after(1, told), fresh=True)
+    assert [event.step for event in told if isinstance(event, StepReport)] == [5, 1]
 
 
 def test_stopped_run_keeps_its_best_and_touches_no_finished_model(

@@ -43,6 +43,8 @@ class StepReport:
     """Before clipping."""
     examples: int
     seconds: float
+    parts: int = 1
+    """So many parts each batch was taken in, one after the other, as the memory did not suffice for it at once."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,19 @@ def identity(folder: Path) -> tuple[int, int] | None:
         found = folder.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    # A working folder that was removed can still be looked at.
+    return (found.st_dev, found.st_ino) if found.st_nlink else None
+
+
+def size_of(folder: Path) -> int:
+    """Bytes on disk of all files in a folder, a file of several names counted once; what cannot be seen is not."""
+    sizes: dict[tuple[int, int], int] = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                found = os.lstat(os.path.join(place, name))
+                sizes[found.st_dev, found.st_ino] = found.st_blocks * 512
+    return sum(sizes.values())
 
 
 def file_system(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> FileSystem:

@@ -102,6 +102,38 @@ def held_signals() -> Iterator[None]:
 
 
 @contextmanager
+def first_signal_waits() -> Iterator[None]:
+    """Inside `with`, the first signal to stop has its effect on leaving; any further one has its effect at once.
+
+    For work that is better finished than cut short, but may take a while.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # What is ignored stays so, and what ends the process without Python cannot be put off.
+    handlers = {number: handler for number in STOP_SIGNALS if callable(handler := signal.getsignal(number))}
+    waiting: list[BaseException] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        try:
+            handlers[number](number, frame)
+        except BaseException as stop:
+            if waiting:
+                raise
+            waiting.append(stop)
+
+    try:
+        for number in handlers:
+            signal.signal(number, remember)
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if waiting:
+        raise waiting[0]
+
+
+@contextmanager
 def memory_errors(what: str, fix: str) -> Iterator[None]:
     """Inside `with`, memory that runs out, on whichever device, becomes a MachineError with these words."""
     try:

@@ -18,6 +18,7 @@ import torch
 from forgeml.errors import MachineError
 from forgeml.machine import cache_folder, is_set, processor_name
 from forgeml.records import Runtime
+from forgeml.resources import system_memory
 
 BF16_WORTHWHILE = 1.3
 """How many times faster than fp32 bf16 must be measured before `auto` takes it."""
@@ -53,6 +54,12 @@ def choose_device(wanted: str) -> str:
             "leave training.device out, or set it to auto or cpu",
         )
     return wanted
+
+
+def device_names() -> dict[str, str]:
+    """The GPUs that torch finds here, each with what it is called."""
+    found = {f"cuda:{index}": torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())}
+    return found | ({"mps": "GPU of Apple"} if torch.backends.mps.is_available() else {})
 
 
 def choose_precision(wanted: str, device: str) -> tuple[str, tuple[str, ...]]:
@@ -113,6 +120,17 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Start what a step draws from, the same whenever and after whatever the step is taken.
+
+    Args:
+        seed: of the run.
+        step: counted from 1.
+        rank: of the process; each drops out others.
+    """
+    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]))
+
+
 @dataclass(frozen=True)
 class Memory:
     """Memory of a device, in bytes."""
@@ -130,7 +148,8 @@ def memory_of(device: str) -> Memory:
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux counts in kibibytes, macOS in bytes.
     used *= 1 if sys.platform == "darwin" else 1024
-    return Memory(used, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    there = system_memory()
+    return Memory(used, there.total if there else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def _read_json(path: Path) -> dict[str, float]:

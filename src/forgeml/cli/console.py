@@ -29,6 +29,9 @@ FOR = ("green", "bold green", "bold black on green")
 AGAINST = ("red", "bold red", "bold black on red")
 WORDS_LISTED = 8
 
+STATES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+"""Of what is looked at on a machine."""
+
 
 class Watcher:
     """Shows the events of a run. Use it as a context manager; called with an event, it shows it."""
@@ -199,6 +202,17 @@ def facts_table(lines: Sequence[tuple[str, str]]) -> None:
     console = _stdout()
     for topic, text in lines:
         console.print(Text.assemble((f"{topic:<10} ", "bold"), text))
+
+
+def state_line(state: str, topic: str, text: str, fix: str) -> None:
+    """Print one finding on stdout, its state coloured, with what to do about it on the next line."""
+    lines = Table.grid(padding=(0, 2))
+    for width in (7, TOPIC_WIDTH - 3):
+        lines.add_column(width=width)
+    lines.add_row(Text(state, STATES.get(state, "")), Text(topic, "bold"), Text(text, overflow="fold"))
+    if fix:
+        lines.add_row("", "", Text(f"fix: {fix}", overflow="fold"))
+    _stdout().print(lines)
 
 
 def clock(seconds: float) -> str:

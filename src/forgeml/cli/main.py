@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from forgeml.cli import config, evaluate, export, init, optimize, plan, predict, serve, streams, train
+from forgeml.cli import config, doctor, evaluate, export, init, optimize, plan, predict, serve, streams, train
 from forgeml.cli.arguments import CONTEXT
 from forgeml.errors import ForgeError, MachineError, Stopped
 from forgeml.machine import place_in_run
@@ -32,6 +32,7 @@ Examples:
   forgeml optimize best_model
   forgeml export best_model --to onnx
   forgeml serve best_model
+  forgeml doctor
   forgeml config config.yaml
 
 \b
@@ -92,6 +93,7 @@ app.command("evaluate", context_settings=CONTEXT)(evaluate.evaluate)
 app.command("optimize", context_settings=CONTEXT)(optimize.optimize)
 app.command("export")(export.export)
 app.command("serve")(serve.serve)
+app.command("doctor")(doctor.doctor)
 app.command("config", context_settings=CONTEXT)(config.config)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from forgeml.cli.console import clock, facts_table, table
+from forgeml.cli.console import clock, facts_table, state_line, table
 from forgeml.errors import counted
 
 if TYPE_CHECKING:
+    from forgeml.doctor.finding import Finding
     from forgeml.optimizing.optimize import Optimized
 
 CLASSES_SHOWN = 6
@@ -44,8 +46,12 @@ def _lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if steps := plan.get("steps"):
         yield "steps", f"{steps['in_all']:,}, {steps['in_epoch']:,} an epoch"
         disk, memory = plan["disk"], plan["memory"]
-        yield "disk", f"{_size(disk['needed'])} needed, {_size(disk['free'])} free"
-        yield "memory", f"{_size(memory['used'])} used by the longest batch, {_size(memory['total'])} there"
+        of_it = f" ({_size(disk['checkpoints'])} for checkpoints)" if disk["checkpoints"] else ""
+        yield "disk", f"{_size(disk['needed'])} needed{of_it}, {_size(disk['free'])} free"
+        told = (
+            f"about {_size(memory['needed'])} needed, {_size(memory['available'])} free; " if "needed" in memory else ""
+        )
+        yield "memory", f"{told}{_size(memory['used'])} used by the longest batch, {_size(memory['total'])} there"
         yield "time", _time(plan["estimate"])
 
 
@@ -85,6 +91,15 @@ def _histogram(bars: Sequence[Mapping[str, int]]) -> Iterator[tuple[str, str]]:
         yield "", f"to {bar['up_to']:>5}  {'█' * length:<{BAR}} {bar['texts']:,}"
 
 
+def _memory(memory: Mapping[str, int]) -> str:
+    used = f"{_size(memory['used'])} used by the longest batch"
+    if "needed" not in memory:
+        return f"{used}, {_size(memory['total'])} there"
+    return (
+        f"about {_size(memory['needed'])} needed, {_size(memory['available'])} of {_size(memory['total'])} free; {used}"
+    )
+
+
 def _time(estimate: Mapping[str, float]) -> str:
     parts = {"training": "train", "scoring": "score", "the rest": None}
     rest = estimate["gather"] + estimate["save_and_track"]
@@ -121,3 +136,13 @@ def trials_screen(found: Optimized, data: str, split: str) -> None:
             ("used", f"{found.best} on machines like this one; files: {', '.join(found.written) or 'none'}"),
         ]
     )
+
+
+def doctor_screen(findings: Sequence[Finding]) -> None:
+    """Print what was found on stdout: all that is well first, what is wrong at the end, where it is seen."""
+    order = ("ok", "warning", "problem")
+    for found in sorted(findings, key=lambda one: order.index(one.state)):
+        state_line(found.state, found.topic, found.text, found.fix)
+    counts = Counter(found.state for found in findings)
+    told = [counted(counts[state], noun) for state, noun in (("problem", "problem"), ("warning", "warning"))]
+    state_line("", "", "; ".join(told) if counts["problem"] or counts["warning"] else "all is well", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 
@@ -13,13 +14,27 @@ from forgeml.errors import ForgeError
 from forgeml.machine import Place, place_in_run
 
 
-def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
+def train(
+    arguments: FileAndSettings = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over instead of going on with a run cut short.")
+    ] = False,
+    allow_changed: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD", help="A setting, or data or model, that may differ from how the run began."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Fine-tune a model and save the best one in best_model/.
+
+    A run that was killed or stopped goes on where it was when the same command is given again.
 
     \b
     Examples:
       forgeml train
       forgeml train config.yaml --training.num_epochs 1 --data.train_split "train[:5000]"
+      forgeml train config.yaml --fresh
+      forgeml train config.yaml --training.num_epochs 5 --allow-changed training.num_epochs
     """
     from forgeml.cli.console import Watcher, metrics_table
     from forgeml.config.loading import load_config, parse_overrides, place_settings, warnings
@@ -45,7 +60,7 @@ def train(arguments: FileAndSettings = None, as_json: Json = False) -> None:
             from forgeml.training.processes import leave
             from forgeml.training.train import train as run
 
-            result = run(config, tell)
+            result = run(config, tell, fresh=fresh, allow_changed=allow_changed or ())
         except ForgeError as error:
             raise place_settings(error, file, overrides) from error
         leave()

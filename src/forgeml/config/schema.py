@@ -134,6 +134,8 @@ class TrainingConfig(Section):
     """Lowest blocks that are not trained, nor are the embeddings; 0: only those; left out: all is trained."""
     average_last: Annotated[int, Field(ge=2)] | None = None
     """Last evaluations whose weights are averaged, and kept if nothing is better; left out: no averaging."""
+    keep_checkpoints: Annotated[int, Field(ge=1)] = 2
+    """Checkpoints that are kept while the run goes on, the newest ones; at its end they are removed."""
     best_metric: BestMetric | None = None
     """Metric on validation that decides which model is the best; left out: the usual one of the task."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
@@ -159,7 +161,7 @@ class LoggingConfig(Section):
     eval_interval: Annotated[int, Field(ge=1)] | None = None
     """Steps between two evaluations on validation; left out: after each epoch."""
     save_interval: Annotated[int, Field(ge=1)] | None = None
-    """Steps between two saves of the model as it is then, in `last_model/`; left out: only the best model is kept."""
+    """Steps between two checkpoints; left out: at evaluations alone, after each of which there is one."""
 
 
 class Config(Section):

@@ -63,7 +63,7 @@ def publish(prepared: Path, place: Path, *, keep_old: bool = False) -> None:
         MachineError: the place cannot be written; what stood there still does.
     """
     with writing(place):
-        _flush(prepared)
+        flush(prepared)
     with held_signals():
         kept = keep_old and place.is_dir() and any(place.iterdir())
         with writing(place):
@@ -148,12 +148,20 @@ def beside(place: Path) -> Path:
 
 def remove_stale(place: Path) -> None:
     """Remove what killed processes of this machine have left beside a place; what the living write is left alone."""
-    ours = re.compile(rf"\.{re.escape(place.name)}\.{HOST}\.(\d{{1,9}})\.([0-9a-f]{{8}})\.[0-9a-f]{{8}}(\..+)?")
     with suppress(OSError):
-        for entry in list(place.parent.iterdir()):
-            found = ours.fullmatch(entry.name)
-            if found and not entry.is_symlink() and not _lives(int(found[1]), found[2]):
-                shutil.rmtree(entry, ignore_errors=True)
+        for left in stale(place):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def stale(place: Path) -> list[Path]:
+    """What killed processes of this machine have left beside a place.
+
+    Raises:
+        OSError: the folder cannot be looked into.
+    """
+    ours = re.compile(rf"\.{re.escape(place.name)}\.{HOST}\.(\d{{1,9}})\.([0-9a-f]{{8}})\.[0-9a-f]{{8}}(\..+)?")
+    named = [(entry, ours.fullmatch(entry.name)) for entry in place.parent.iterdir() if not entry.is_symlink()]
+    return [entry for entry, found in named if found and not _lives(int(found[1]), found[2])]
 
 
 def exchange(one: Path, other: Path) -> None:
@@ -227,7 +235,8 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _flush(folder: Path) -> None:
+def flush(folder: Path) -> None:
+    """Have everything in a folder written to the disk itself."""
     for path in folder.rglob("*"):
         if path.is_dir():
             _flush_folder(path)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 BYTES_OF_A_NUMBER = 4
+SUM = "averaging"
+"""What the names of the kept weights begin with in a checkpoint."""
 
 
 class Averaging:
@@ -58,6 +61,24 @@ class Averaging:
         if len(self._sums) == self.wanted:
             self._sums.popleft()
         self._sums.append([weight.detach().to("cpu", torch.float32, copy=True) for weight in _trained(model)])
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it beside `tensors`, as JSON has it."""
+        return {"passed_over": self._passed_over, "added": self._added, "kept": len(self._sums)}
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The weights that are kept, by names of their own."""
+        return {
+            f"{SUM}.{place}.{number}": weight
+            for place, weights in enumerate(self._sums)
+            for number, weight in enumerate(weights)
+        }
+
+    def put_back(self, state: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], model: PreTrainedModel) -> None:
+        """Go on from what `state` and `tensors` gave; the model is the one whose weights they are."""
+        self._passed_over, self._added = state["passed_over"], state["added"]
+        numbers = range(len(_trained(model)))
+        self._sums.extend([tensors[f"{SUM}.{place}.{number}"] for number in numbers] for place in range(state["kept"]))
 
     @torch.no_grad()
     def put_into(self, model: PreTrainedModel) -> bool:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
 
-import numpy as np
-import torch
-
-from forgeml.batch import AnyBatch
-from forgeml.config.schema import Config, TrainingConfig
-from forgeml.data.batches import SCORING_BATCH, Collate, Indexes, collate, pack, plan_scoring
-from forgeml.events import Evaluation, StepReport
-from forgeml.machine import keep_freed_memory
+from forgeml.config.schema import Config
+from forgeml.errors import ForgeError, Stopped
+from forgeml.events import Evaluation, Note, StepReport
+from forgeml.machine import first_signal_waits
 from forgeml.metrics import DEFAULT_METRIC, best_thresholds, compute_metrics
-from forgeml.model.forward import batch_logits, predict_logits
-from forgeml.model.losses import balanced_weights, loss_of
-from forgeml.model.packed.dropout import use_quick_dropout
-from forgeml.model.packed.remembering import Remembering
 from forgeml.model.saved import Classifying
-from forgeml.records import EncodedTexts
-from forgeml.runtime import seed_everything
 from forgeml.training import story
 from forgeml.training.averaging import Averaging
+from forgeml.training.keeping.checkpoints import Checkpoint
+from forgeml.training.keeping.learner_state import put_back, settings_of, tensors_of
 from forgeml.training.loop import (
     Learner,
     TrainingSet,
-    build_accelerator,
+    is_divided,
+    recall,
     steps_in_epoch,
     steps_in_run,
     train_steps,
@@ -35,21 +29,34 @@ from forgeml.training.loop import (
 )
 from forgeml.training.materials import Materials, Tell, progress
 from forgeml.training.memory import check_memory
-from forgeml.training.optimizer import build_optimizer, build_schedule
 from forgeml.training.outputs import Outputs
-from forgeml.training.processes import ALONE, Processes
+from forgeml.training.preparing import prepare
+from forgeml.training.scoring import score_logits
 from forgeml.training.stopping import BestSoFar
 from forgeml.training.tracking import Tracker
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from transformers import PreTrainedModel
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Whom a run tells what it has come to, and what it leaves on disk."""
+
+    tracker: Tracker
+    outputs: Outputs
+    tell: Tell
+    recorded: dict[str, Any]
+    """What a checkpoint has to say of the run as a whole."""
 
 
 def fine_tune(
-    config: Config, materials: Materials, tracker: Tracker, outputs: Outputs, tell: Tell
+    config: Config, materials: Materials, around: Surroundings, checkpoint: Checkpoint | None = None
 ) -> tuple[Evaluation, int]:
     """Train to the end or until patience runs out; the best model is kept on disk.
+
+    Args:
+        config: of the run.
+        materials: what it works on.
+        around: whom it tells.
+        checkpoint: where it goes on from; None: from the beginning.
 
     Returns:
         The best evaluation, and the number of steps taken.
@@ -58,36 +65,20 @@ def fine_tune(
         TrainingError: a loss or a gradient is not finite.
         MachineError: the model cannot be written.
     """
-    every, per_epoch = config.logging, steps_in_epoch(len(materials.train), config.training)
-    best = BestSoFar(config.training.best_metric or DEFAULT_METRIC[materials.splits.task], config.training.patience)
-    speed = _Speed()
-    total_steps = steps_in_run(len(materials.train), config.training)
-    tell(story.plan(config.training, total_steps, packed=materials.packing is not None))
     learner, training_set = prepare(config.training, materials)
-    check_memory(config.training, materials, learner, training_set, tell)
-    validation = _Validation(materials, learner, tracker, outputs, tell)
-    averaging = Averaging(config.training, evaluations_in_run(config, len(materials.train)))
-    for note in story.averaging(averaging, materials.model):
-        tell(note)
-    for report in train_steps(learner, training_set, config.training):
-        tell(report)
-        speed.add(report)
-        if report.step % every.log_interval == 0:
-            tracker.log_step(report, speed.since_last())
-        if report.step % (every.eval_interval or per_epoch) == 0 or report.step == report.total_steps:
-            validation.score(report, best.improved_by)
-            averaging.add(materials.model)
-        if every.save_interval and report.step % every.save_interval == 0:
-            _save(outputs.save_last, materials, learner)
-        if best.exhausted:
-            tell(story.stopped_early(best))
-            break
-    if speed.waiting:
-        tracker.log_step(report, speed.since_last())
-    if averaging.put_into(materials.model):
-        kept = validation.score(report, best.equalled_by, prefix="averaged.")
-        tell(story.averaged(averaging, best, kept))
-    return best.found, report.step
+    check_memory(config.training, materials, learner, training_set, around.tell)
+    run = _Run(config, materials, learner, around)
+    around.tell(story.plan(config.training, run.total_steps, packed=materials.packing is not None))
+    for note in story.averaging(run.averaging, materials.model):
+        around.tell(note)
+    with run.kept_when_stopped():
+        if checkpoint:
+            run.take_up(checkpoint, training_set)
+        for report in run.steps(training_set):
+            run.record(report)
+            run.settle(report)
+        run.finish()
+    return run.best.found, run.step
 
 
 def evaluations_in_run(config: Config, texts: int) -> int:
@@ -96,111 +87,153 @@ def evaluations_in_run(config: Config, texts: int) -> int:
     return -(-steps_in_run(texts, config.training) // every)
 
 
-def score_logits(
-    model: PreTrainedModel,
-    encoded: EncodedTexts,
-    device: str,
-    on_progress: Callable[[int], None],
-    collate: Collate = collate,
-    processes: Processes = ALONE,
-) -> NDArray[np.float32]:
-    """What a model says of texts that are encoded already; shape (texts, outputs).
+class _Run:
+    """What a run has come to between two steps."""
 
-    Args:
-        model: a classifier on the device.
-        encoded: the texts.
-        device: where to compute.
-        on_progress: told the number of texts done so far.
-        collate: makes the batches that the model takes.
-        processes: of which each reads some of the texts; all get the logits of all.
-    """
-    plan, own = processes.part(plan_scoring(encoded, SCORING_BATCH))
-    texts = np.concatenate(plan[:own] or [np.zeros(0, np.int64)])
+    def __init__(self, config: Config, materials: Materials, learner: Learner, around: Surroundings) -> None:
+        texts = len(materials.train)
+        self._config, self._materials, self._learner, self._around = config, materials, learner, around
+        self.total_steps = steps_in_run(texts, config.training)
+        self.best = BestSoFar(
+            config.training.best_metric or DEFAULT_METRIC[materials.splits.task], config.training.patience
+        )
+        self.averaging = Averaging(config.training, evaluations_in_run(config, texts))
+        self._evaluate_every = config.logging.eval_interval or steps_in_epoch(texts, config.training)
+        self._speed = _Speed()
+        self._report: StepReport | None = None
+        """Of the last step that was taken."""
+        self._settled = True
+        """Whether all that follows that step is done."""
+        self._whole = True
+        """Whether nothing is half done, so that a checkpoint can be written."""
+        self._written = (0, True)
+        """Step of the last checkpoint, and whether that was settled."""
 
-    def tell_of_all(done: int) -> None:
-        on_progress(min(done * processes.count, len(encoded)))
+    @property
+    def step(self) -> int:
+        """Steps taken so far."""
+        return self._report.step if self._report else 0
 
-    logits = predict_logits(model, _numbered(encoded, plan, collate), device, tell_of_all)
-    together = np.zeros((len(encoded), logits.shape[1]), np.float32)
-    together[texts] = logits[: len(texts)]
-    return processes.total(together)
+    def take_up(self, checkpoint: Checkpoint, training_set: TrainingSet) -> None:
+        """Bring everything to where it was when the checkpoint was written."""
+        state, training = checkpoint.state, self._config.training
+        tensors = self._materials.processes.by_main(checkpoint.tensors)
+        put_back(self._learner, self._materials.model, checkpoint.step, tensors, state["learner"])
+        self.best.put_back(state["best"])
+        self.averaging.put_back(state["averaging"], tensors, self._materials.model)
+        self._report, self._settled = StepReport(**state["report"]), state["settled"]
+        self._materials.processes.by_main(lambda: self._around.outputs.take_up(checkpoint.best))
+        recall(self._learner, training_set, training, checkpoint.step)
+        self._around.tell(story.goes_on(checkpoint, self.total_steps))
+        if not self._settled:
+            self.settle(self._report)
 
+    def steps(self, training_set: TrainingSet) -> Iterator[StepReport]:
+        """The steps that are left, none of them cut in two by the first signal to stop."""
+        parts = self._report.parts if self._report else 1
+        left = train_steps(self._learner, training_set, self._config.training, self.step, parts)
+        while not self.best.exhausted:
+            with self._unbroken():
+                report = next(left, None)
+                if report is not None:
+                    self._report, self._settled = report, False
+            if report is None:
+                return
+            if report.parts > parts:
+                self._around.tell(story.in_parts(report, self._config.training))
+                parts = report.parts
+            yield report
+        self._around.tell(story.stopped_early(self.best))
 
-def _numbered(encoded: EncodedTexts, plan: Sequence[Indexes], collate: Collate) -> Iterator[AnyBatch]:
-    """Batches whose texts are counted through, whichever they are."""
-    numbers, done = np.zeros(len(encoded), np.int64), 0
-    for indexes in plan:
-        numbers[indexes] = np.arange(done, done + len(indexes))
-        batch, done = collate(encoded, indexes), done + len(indexes)
-        yield replace(batch, indexes=numbers[batch.indexes])
+    def record(self, report: StepReport) -> None:
+        """Track a step and tell of it."""
+        self._speed.add(report)
+        if report.step % self._config.logging.log_interval == 0:
+            self._around.tracker.log_step(report, self._speed.since_last())
+        self._around.tell(report)
 
+    def settle(self, report: StepReport) -> None:
+        """Do what follows a step: evaluate, keep, write a checkpoint."""
+        save_interval = self._config.logging.save_interval
+        evaluated = report.step % self._evaluate_every == 0 or report.step == self.total_steps
+        evaluation = self._evaluation(report) if evaluated else None
+        with self._unbroken():
+            if evaluation:
+                self._keep_if(self.best.improved_by, evaluation)
+                self.averaging.add(self._materials.model)
+            self._settled = True
+        if evaluated or (save_interval and report.step % save_interval == 0):
+            self._materials.processes.by_main(self._around.outputs.check_there)
+            self._write_checkpoint()
 
-def prepare(config: TrainingConfig, materials: Materials) -> tuple[Learner, TrainingSet]:
-    """What the loop works with. Accelerate computes in the chosen precision inside the model itself."""
-    splits, device, processes = materials.splits, materials.runtime.device, materials.processes
-    train = splits.train
-    unreached = processes.group is not None and _has_unreached(materials)
-    optimizer = build_optimizer(materials.model, config)
-    schedule = build_schedule(optimizer, config, steps_in_run(len(train), config))
-    own_precision = _speed_up(materials)
-    accelerator = build_accelerator(
-        materials.runtime, autocast=not own_precision, model=materials.model, unreached=unreached
-    )
-    model, optimizer = accelerator.prepare(materials.model.train(), optimizer)
-    labels = materials.scale.standardized(train.labels) if materials.scale else train.labels
-    weights = balanced_weights(splits.task, labels, len(splits.class_names)) if config.class_weights else None
-    loss_sum = loss_of(splits.task, weights, device, config.label_smoothing)
-    learner = Learner(accelerator, model, optimizer, schedule, loss_sum, _batches(config, materials))
-    if processes.group is not None:
-        # All have built the same weights from the same seed; what they drop out must differ.
-        seed_everything(int(np.random.SeedSequence([config.seed, processes.rank]).generate_state(1)[0]))
-    return learner, TrainingSet(materials.train, labels, train.rows)
+    def finish(self) -> None:
+        """Do what follows the last step."""
+        assert self._report is not None
+        if self._speed.waiting:
+            self._around.tracker.log_step(self._report, self._speed.since_last())
+        # From here on the model is not that of the last step.
+        self._whole = False
+        if self.averaging.put_into(self._materials.model):
+            kept = self._keep_if(self.best.equalled_by, self._evaluation(self._report), prefix="averaged.")
+            self._around.tell(story.averaged(self.averaging, self.best, kept))
 
+    @contextmanager
+    def kept_when_stopped(self) -> Iterator[None]:
+        """Inside `with`, a signal to stop leaves a checkpoint of the last step."""
+        try:
+            yield
+        except (KeyboardInterrupt, Stopped):
+            if self._whole and self._report is not None:
+                self._write_checkpoint()
+            raise
 
-def _batches(config: TrainingConfig, materials: Materials) -> Collate:
-    """Makes the batches of the run; what frozen blocks make of a text is worked out once, where that can be kept."""
-    packing, frozen = materials.packing, config.freeze_layers or 0
-    return Remembering(pack) if packing and packing.pass_over(frozen) else materials.collate
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """Inside `with`, what is done belongs together: the first signal to stop waits until it is done."""
+        self._whole = False
+        with first_signal_waits():
+            yield
+            self._whole = True
 
+    def _write_checkpoint(self) -> None:
+        """What cannot be written now costs nothing but the way back to the last one."""
+        around, materials = self._around, self._materials
+        assert self._report is not None
+        now = (self._report.step, self._settled)
+        if now == self._written or is_divided(self._learner) or not materials.processes.main:
+            return
+        state = {
+            **around.recorded,
+            "report": asdict(self._report),
+            "settled": self._settled,
+            "learner": settings_of(self._learner),
+            "best": self.best.state(),
+            "averaging": self.averaging.state(),
+            "run_id": around.tracker.run_id,
+        }
+        tensors = tensors_of(self._learner, materials.model) | self.averaging.tensors()
+        try:
+            around.outputs.write_checkpoint(self._report.step, state, tensors)
+            self._written = now
+        except ForgeError as error:
+            problem = error.problems[0]
+            around.tell(Note("checkpoint", f"{problem.where} {problem.what}; {problem.fix}", warning=True))
 
-def _speed_up(materials: Materials) -> bool:
-    """Make the model compute the same in less time; whether it sees to the precision itself from now on."""
-    runtime, packing = materials.runtime, materials.packing
-    if runtime.device == "cpu":
-        keep_freed_memory()
-        use_quick_dropout(materials.model)
-    if packing is None or runtime.precision != "bf16":
-        return False
-    packing.compute_in(torch.bfloat16)
-    return True
-
-
-@dataclass(frozen=True)
-class _Validation:
-    """The model as it is at some step, on the part that decides which one is kept."""
-
-    materials: Materials
-    learner: Learner
-    tracker: Tracker
-    outputs: Outputs
-    tell: Tell
-
-    def score(self, report: StepReport, is_best: Callable[[Evaluation], bool], prefix: str = "") -> bool:
-        """Evaluate, track under the prefix and tell; the model is kept if it is the best, which is the answer."""
-        evaluation = self._evaluation(report)
+    def _keep_if(self, is_best: Callable[[Evaluation], bool], evaluation: Evaluation, prefix: str = "") -> bool:
+        """Keep the model if it is the best, which is the answer; track under the prefix and tell."""
         kept = is_best(evaluation)
         if kept:
-            _save(self.outputs.keep, self.materials, self.learner)
-        self.tracker.log_evaluation(evaluation, prefix)
-        self.tell(evaluation)
+            self._keep()
+        self._around.tracker.log_evaluation(evaluation, prefix)
+        self._around.tell(evaluation)
         return kept
 
     def _evaluation(self, report: StepReport) -> Evaluation:
         """Metrics, worked out in one process, so that all others decide by the same figures."""
-        materials, task = self.materials, self.materials.splits.task
+        materials, task = self._materials, self._materials.splits.task
         part, processes, device = materials.splits.validation, materials.processes, materials.runtime.device
-        on_progress = progress(self.tell, f"score {part.name}", len(part))
-        collate = self.learner.collate
+        on_progress = progress(self._around.tell, f"score {part.name}", len(part))
+        collate = self._learner.collate
         logits = score_logits(materials.model, materials.validation, device, on_progress, collate, processes)
 
         def measure() -> Evaluation:
@@ -211,22 +244,11 @@ class _Validation:
 
         return processes.by_main(measure)
 
-
-def _save(write: Callable[[Classifying], None], materials: Materials, learner: Learner) -> None:
-    """Put the weights together where each process has a part of them, and let the main one write."""
-    weights, max_length = whole_weights(learner), materials.cut.max_length
-    saved = Classifying(materials.model, materials.tokenizer, max_length, materials.folds, weights)
-    materials.processes.by_main(lambda: write(saved))
-
-
-def _has_unreached(materials: Materials) -> bool:
-    """Whether the model has weights that its output does not depend on, as a pooler that is not used."""
-    model = materials.model
-    logits = batch_logits(model, collate(materials.train, np.zeros(1, np.int64)), model.device)
-    torch.autograd.backward(logits.sum())
-    unreached = any(weight.requires_grad and weight.grad is None for weight in model.parameters())
-    model.zero_grad(set_to_none=True)
-    return unreached
+    def _keep(self) -> None:
+        """Put the weights together where each process has a part of them, and let the main one write."""
+        materials, weights = self._materials, whole_weights(self._learner)
+        saved = Classifying(materials.model, materials.tokenizer, materials.cut.max_length, materials.folds, weights)
+        materials.processes.by_main(lambda: self._around.outputs.keep(saved))
 
 
 class _Speed:

@@ -77,10 +77,10 @@ def boot_id() -> str:
 
 def began(pid: int) -> str:
     """When a process of this machine began, as the system counts; empty where there is none, or it has ended."""
-    if not os.path.exists("/proc/self/stat"):
-        asked = ["ps", "-o", "lstart=", "-p", str(pid)]
-        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
     with suppress(OSError):
+        if not os.path.exists("/proc/self/stat"):
+            asked = ["ps", "-o", "lstart=", "-p", str(pid)]
+            return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
         line = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         # The name of the program stands in brackets, and may hold blanks and brackets itself.
         state, *fields = line.rpartition(")")[2].split()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -13,13 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import (
-    DistributedDataParallelKwargs,
-    DistributedType,
-    FullyShardedDataParallelPlugin,
-    GradientAccumulationPlugin,
-)
+from accelerate.utils import DistributedType, release_memory
 from numpy.typing import NDArray
 from torch.distributed.tensor import DTensor
 from torch.optim.lr_scheduler import LambdaLR
@@ -28,10 +21,11 @@ from forgeml.config.schema import TrainingConfig
 from forgeml.data.batches import Collate, Indexes, collate, cut_by_pieces, plan_training
 from forgeml.errors import TrainingError
 from forgeml.events import StepReport
-from forgeml.machine import is_set
+from forgeml.machine import is_out_of_memory
 from forgeml.model.forward import batch_logits
 from forgeml.model.losses import LossSum
-from forgeml.records import EncodedTexts, Runtime
+from forgeml.records import EncodedTexts
+from forgeml.runtime import seed_step
 
 if TYPE_CHECKING:
     from forgeml.records import Labels
@@ -60,47 +54,8 @@ class Learner:
     """What is to be low."""
     collate: Collate = collate
     """Makes the batches that the model takes."""
-
-
-def build_accelerator(
-    runtime: Runtime, *, autocast: bool = True, model: torch.nn.Module | None = None, unreached: bool = False
-) -> Accelerator:
-    """Accelerate on the chosen device, with the processes that were started together.
-
-    Args:
-        runtime: what to compute on.
-        autocast: whether to see to the precision; otherwise the model does so itself.
-        model: that will be prepared; where each process is to have a part of it, it is divided by its layers.
-        unreached: whether the model has weights that its output does not depend on.
-    """
-    # Its state is shared by the whole process and would keep the settings of an earlier run.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    if runtime.device.startswith("cuda:"):
-        torch.cuda.set_device(runtime.device)
-    mixed = runtime.precision if autocast and runtime.precision != "fp32" else "no"
-    copies = DistributedDataParallelKwargs(find_unused_parameters=unreached, gradient_as_bucket_view=True)
-    return Accelerator(
-        mixed_precision=mixed,
-        cpu=runtime.device == "cpu",
-        step_scheduler_with_optimizer=False,
-        # The mean over all examples is taken here; what `accelerate launch` was told must not divide it again.
-        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
-        kwargs_handlers=[copies],
-        fsdp_plugin=_division(model),
-    )
-
-
-def _division(model: torch.nn.Module | None) -> FullyShardedDataParallelPlugin | None:
-    """How a model is divided among processes; None leaves it to what Accelerate was told.
-
-    Told nothing, it would take the blocks that transformers keeps whole, and fail over the embeddings among them, which
-    it divides once more by themselves.
-    """
-    if model is None or not is_set("ACCELERATE_USE_FSDP") or os.environ.get("FSDP_TRANSFORMER_CLS_TO_WRAP"):
-        return None
-    rows = [list(module) for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
-    layers = {type(layer).__name__ for row in rows if len(row) > 1 for layer in row}
-    return FullyShardedDataParallelPlugin(transformer_cls_names_to_wrap=sorted(layers))
+    remembers: bool = False
+    """Whether the batches remember what frozen blocks made of their texts."""
 
 
 def steps_in_epoch(texts: int, config: TrainingConfig) -> int:
@@ -113,41 +68,77 @@ def steps_in_run(texts: int, config: TrainingConfig) -> int:
     return config.num_epochs * steps_in_epoch(texts, config)
 
 
-def train_steps(learner: Learner, training_set: TrainingSet, config: TrainingConfig) -> Iterator[StepReport]:
-    """Take all steps of the run, yielding after each.
+def train_steps(
+    learner: Learner, training_set: TrainingSet, config: TrainingConfig, done: int = 0, parts: int = 1
+) -> Iterator[StepReport]:
+    """Take all steps of the run that are left, yielding after each.
 
-    Between two steps the caller may evaluate, save, or stop by no longer asking.
+    Between two steps the caller may evaluate, save, or stop by no longer asking. A step depends on the weights, the
+    optimizer, (seed, epoch) for its texts and (seed, step) for what it drops out, and on nothing else.
+
+    Args:
+        learner: what takes the steps, as it was after the last of those that are done.
+        training_set: what is learnt from.
+        config: of the run.
+        done: steps that were taken before.
+        parts: that each batch is taken in; where the memory does not suffice, they become more by themselves.
 
     Raises:
         TrainingError: the loss or the gradient is not finite; the weights are those of the step before.
     """
-    texts = len(training_set.encoded)
+    texts, in_epoch = len(training_set.encoded), steps_in_epoch(len(training_set.encoded), config)
     total_steps = steps_in_run(texts, config)
-    step, seen = 0, 0
-    for epoch in range(config.num_epochs):
+    for epoch in range(done // in_epoch, config.num_epochs):
         plan = plan_training(training_set.encoded.lengths, config.batch_size, config.seed, epoch)
-        for batches in _groups(plan, config.gradient_accumulation_steps):
+        groups = list(_groups(plan, config.gradient_accumulation_steps))
+        before = max(0, done - epoch * in_epoch)
+        seen = epoch * texts + sum(len(batch) for group in groups[:before] for batch in group)
+        for step, batches in enumerate(groups[before:], start=epoch * in_epoch + before + 1):
             started = time.perf_counter()
-            step, examples = step + 1, sum(map(len, batches))
-            learning_rate = float(learner.schedule.get_last_lr()[0])
-            loss, grad_norm = take_step(learner, training_set, batches, config.max_grad_norm, step)
-            seen += examples
-            seconds = time.perf_counter() - started
-            yield StepReport(step, total_steps, seen / texts, loss, learning_rate, grad_norm, examples, seconds)
+            examples, learning_rate = sum(map(len, batches)), float(learner.schedule.get_last_lr()[0])
+            taken = take_step(learner, training_set, batches, config, step, parts)
+            seen, parts = seen + examples, taken.parts
+            figures = (seen / texts, taken.loss, learning_rate, taken.grad_norm, examples)
+            yield StepReport(step, total_steps, *figures, time.perf_counter() - started, parts)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A step that was taken."""
+
+    loss: float
+    """Mean over its examples."""
+    grad_norm: float
+    """Before clipping."""
+    parts: int
+    """That each batch was taken in."""
 
 
 def take_step(
-    learner: Learner, training_set: TrainingSet, batches: Sequence[Indexes], max_grad_norm: float, step: int
-) -> tuple[float, float]:
-    """One step of the optimizer on these batches; the mean loss, and the norm of the gradient before clipping.
+    learner: Learner,
+    training_set: TrainingSet,
+    batches: Sequence[Indexes],
+    config: TrainingConfig,
+    step: int,
+    parts: int = 1,
+) -> Taken:
+    """One step of the optimizer on these batches.
 
     Where there are several processes, each computes a part of every batch; all get the same figures.
 
+    Args:
+        learner: what takes the step.
+        training_set: what is learnt from.
+        batches: that are added up.
+        config: of the run.
+        step: counted from 1.
+        parts: that each batch is taken in, or more where the memory does not suffice.
+
     Raises:
-        TrainingError: one of them is not finite; the weights are as before.
+        TrainingError: loss or gradient is not finite; the weights are as before.
     """
-    losses = accumulate_gradients(learner, training_set, batches, sum(map(len, batches)))
-    norm = learner.accelerator.clip_grad_norm_(learner.model.parameters(), max_grad_norm)
+    losses, parts = _gradients_within_memory(learner, training_set, batches, (config.seed, step), parts)
+    norm = learner.accelerator.clip_grad_norm_(learner.model.parameters(), config.max_grad_norm)
     loss, grad_norm = _figures(learner.accelerator, losses, norm)
     # With fp16 a scaler skips steps whose gradient overflows; that is its way of finding the scale.
     if not (isfinite(loss) and (isfinite(grad_norm) or learner.accelerator.scaler)):
@@ -156,7 +147,43 @@ def take_step(
     learner.optimizer.step()
     learner.schedule.step()
     learner.optimizer.zero_grad()
-    return loss, grad_norm
+    return Taken(loss, grad_norm, parts)
+
+
+def _gradients_within_memory(
+    learner: Learner, training_set: TrainingSet, batches: Sequence[Indexes], draw: tuple[int, int], parts: int
+) -> tuple[list[torch.Tensor], int]:
+    """Gradients with each batch in as many parts as the memory asks for; the losses, and the number of parts.
+
+    They are those of whole batches but for rounding, and for which numbers are dropped out.
+    """
+    examples = sum(map(len, batches))
+    while True:
+        seed_step(*draw, learner.accelerator.process_index)
+        cut = [part for batch in batches for part in np.array_split(batch, parts) if len(part)]
+        try:
+            return accumulate_gradients(learner, training_set, cut, examples), parts
+        except (MemoryError, RuntimeError) as error:
+            # Of several processes the others wait in the middle of the step.
+            if not is_out_of_memory(error) or len(cut) == examples or learner.accelerator.num_processes > 1:
+                raise
+        learner.optimizer.zero_grad()
+        release_memory()
+        parts *= 2
+
+
+@torch.no_grad()
+def recall(learner: Learner, training_set: TrainingSet, config: TrainingConfig, done: int) -> None:
+    """Have frozen blocks work out anew what a run that goes on had remembered of them.
+
+    It is done in the batches in which it was done before, as the last bits of it depend on them.
+    """
+    if not learner.remembers:
+        return
+    plan = plan_training(training_set.encoded.lengths, config.batch_size, config.seed, epoch=0)
+    for group in list(_groups(plan, config.gradient_accumulation_steps))[:done]:
+        for indexes, _ in _parts(training_set.encoded, group, learner.accelerator):
+            batch_logits(learner.model, learner.collate(training_set.encoded, indexes), learner.accelerator.device)
 
 
 def _groups(plan: Sequence[Indexes], size: int) -> Iterator[Sequence[Indexes]]:
@@ -190,12 +217,17 @@ def accumulate_gradients(
     return losses
 
 
+def is_divided(learner: Learner) -> bool:
+    """Whether each process has only a part of the model."""
+    return bool(learner.accelerator.distributed_type == DistributedType.FSDP)
+
+
 def whole_weights(learner: Learner) -> Mapping[str, torch.Tensor] | None:
     """The weights of a model of which each process has only a part, put together in the main process.
 
     All processes must ask together. None where a process has them all.
     """
-    if learner.accelerator.distributed_type != DistributedType.FSDP:
+    if not is_divided(learner):
         return None
     weights: Mapping[str, torch.Tensor] = learner.accelerator.get_state_dict(learner.model)
     return weights

@@ -29,6 +29,7 @@ from forgeml.model.scale import Scale, find_scale, tells_a_number
 from forgeml.records import Cut, EncodedTexts, Pretrained, Runtime, Source, Split, Splits
 from forgeml.runtime import choose_runtime, seed_everything
 from forgeml.training import story
+from forgeml.training.memory import check_weights
 from forgeml.training.processes import ALONE, Processes, oddities
 from forgeml.training.recipes import apply_recipes
 
@@ -178,6 +179,7 @@ def put_together(
     """
     source, splits = data
     # Before the texts are encoded, which takes long where there are many: weights that are no good are told at once.
+    check_weights(config.training, reader.pretrained, runtime.device)
     seed_everything(config.training.seed)
     model = build_classifier(reader.pretrained, splits.task, splits.class_names, reader.tokenizer, _warning(tell))
     if splits.task == "multi_label":

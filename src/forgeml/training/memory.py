@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,13 +18,15 @@ from forgeml.config.schema import TrainingConfig
 from forgeml.data.batches import Collate
 from forgeml.errors import MachineError
 from forgeml.events import Note
-from forgeml.memory import SystemMemory, held_memory, system_memory
 from forgeml.model.forward import batch_logits
 from forgeml.model.weights import stored_weights
 from forgeml.records import EncodedTexts, Pretrained
+from forgeml.resources import SystemMemory, held_memory, system_memory
 from forgeml.training import story
-from forgeml.training.loop import Learner, TrainingSet
-from forgeml.training.materials import Materials, Tell
+
+if TYPE_CHECKING:
+    from forgeml.training.loop import Learner, TrainingSet
+    from forgeml.training.materials import Materials, Tell
 
 MOMENTS = 2
 """Numbers that AdamW keeps for each weight that is trained."""
@@ -51,6 +54,8 @@ class Need:
     """For the largest batch."""
     text: int
     """For the longest text alone, which is the smallest batch that there can be."""
+    available: int
+    """What could be had beside what is held."""
 
     @property
     def more(self) -> int:
@@ -62,10 +67,16 @@ class Need:
         """What is still to come with one text in a batch, without what is uncertain."""
         return self.gradients + self.moments + self.text
 
-    @property
-    def in_all(self) -> int:
-        """What the process will hold at most."""
-        return self.held + self.more
+    def facts(self) -> dict[str, int]:
+        """What the process will hold at most, of what it could have, and for what; as JSON takes it."""
+        return {
+            "needed": self.held + self.more,
+            "available": self.held + self.available,
+            "held": self.held,
+            "gradients": self.gradients,
+            "moments": self.moments,
+            "batch": self.batch,
+        }
 
 
 def check_memory(
@@ -89,7 +100,7 @@ def check_memory(
     there = system_memory()
     if materials.runtime.device != "cpu" or there is None:
         return None
-    need = _need(config, learner, training_set.encoded, materials.collate)
+    need = _need(config, learner, training_set.encoded, materials.collate, there)
     words = story.memory(config, materials.cut.max_length)
     if need.least > there.available + there.swap:
         what = f"{words[0]} needs {_listed(need)}, and {_there(there)}; a single text in a batch would be too much"
@@ -119,7 +130,9 @@ def check_weights(config: TrainingConfig, pretrained: Pretrained, device: str) -
         raise MachineError.at("memory", what, _fix())
 
 
-def _need(config: TrainingConfig, learner: Learner, encoded: EncodedTexts, collate: Collate) -> Need:
+def _need(
+    config: TrainingConfig, learner: Learner, encoded: EncodedTexts, collate: Collate, there: SystemMemory
+) -> Need:
     trained = sum(weight.numel() for weight in learner.model.parameters() if weight.requires_grad)
     lengths = np.sort(np.diff(encoded.offsets))[::-1]
     # The share of this process, where several work together; pieces of a text stay together, texts are cut apart.
@@ -132,6 +145,7 @@ def _need(config: TrainingConfig, learner: Learner, encoded: EncodedTexts, colla
         moments=trained * BYTES_OF_A_NUMBER * MOMENTS,
         batch=round(BACKWARD * _kept(kept, lengths[:most])),
         text=_kept(kept, lengths[:1]),
+        available=there.available,
     )
 
 

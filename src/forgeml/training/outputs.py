@@ -1,20 +1,22 @@
-"""What a run leaves on disk: `best_model/`, and `last_model/` where it was asked for or the run was stopped."""
+"""What a run leaves on disk: `best_model/`, `last_model/` where it was stopped, and `checkpoints/` while it goes on."""
 
 from __future__ import annotations
 
 import os.path
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forgeml.errors import MachineError
-from forgeml.folders import identity
+from forgeml.folders import identity, size_of
 from forgeml.machine import held_signals
-from forgeml.model.publishing import beside, check_place, publish, remove_stale
+from forgeml.model.publishing import beside, check_place, publish, remove_stale, writing
 from forgeml.model.saved import Classifying, write_manifest, write_model
 from forgeml.records import Manifest
+from forgeml.training.keeping.checkpoints import Checkpoints, Tensors, copy_linked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,12 +36,15 @@ class Room:
     needed: int
     """For all that a run writes."""
     free: int
+    """With what older checkpoints of the run take, which go as newer ones come."""
+    checkpoints: int = 0
+    """Of what is needed, for checkpoints."""
 
 
 class Outputs:
     """The folders of one run. Everything is written beside its place and moved there when it is whole."""
 
-    def __init__(self, output_dir: str, on_existing_model: str = "replace") -> None:
+    def __init__(self, output_dir: str, keep_checkpoints: int = 2, on_existing_model: str = "replace") -> None:
         """Look at the place, write nothing yet. The settings are those of the same names.
 
         Raises:
@@ -47,7 +52,8 @@ class Outputs:
         """
         # Path.expanduser raises for a user who does not exist; here `~nobody` is then a name like any other.
         self._folder = folder = Path(os.path.expanduser(output_dir))
-        self._began_in = identity(folder)
+        # Named now: once the working folder is removed, nothing tells where it was.
+        self._name, self._began_in = str(folder.absolute()), identity(folder)
         self._keep_old = on_existing_model == "keep"
         self.best = folder / "best_model"
         self.last = folder / "last_model"
@@ -57,22 +63,32 @@ class Outputs:
         """Whether `best_model/` is this run's."""
         for place in (self.best, self.last):
             check_place(place)
+        self.checkpoints = Checkpoints(folder / "checkpoints", keep_checkpoints)
+        self._kept_checkpoints = keep_checkpoints
 
-    def check_room(self, model: PreTrainedModel, save_last: bool) -> Room:
-        """See that the disk holds what the run will write: the best model, the next one beside it, a copy in MLflow.
+    def check_room(self, model: PreTrainedModel) -> Room:
+        """See that the disk holds what the run will write.
+
+        That is the best model, the next one beside it, a copy in MLflow, and the checkpoints with the one that is being
+        written, each with a trained weight and two moments of it.
 
         Args:
-            model: that is to be saved.
-            save_last: whether `last_model/` is written too.
+            model: that is to be trained and saved.
 
         Raises:
             MachineError: there is less free than needed.
         """
         holder = next(parent for parent in self.best.absolute().parents if parent.exists())
         weights = sum(weight.nbytes for weight in (*model.parameters(), *model.buffers()))
-        room = Room(weights, weights * (COPIES + save_last) + SMALL_FILES, shutil.disk_usage(holder).free)
+        trained = sum(weight.nbytes for weight in model.parameters() if weight.requires_grad)
+        checkpoints = (self._kept_checkpoints + 1) * 3 * trained
+        free = shutil.disk_usage(holder).free + size_of(self.checkpoints.folder)
+        room = Room(weights, COPIES * weights + checkpoints + SMALL_FILES, free, checkpoints)
         if room.free < room.needed:
-            what = f"{room.needed / 1e6:,.0f} MB are needed for the models, {room.free / 1e6:,.0f} MB are free"
+            what = (
+                f"{room.needed / 1e6:,.0f} MB are needed, of which {checkpoints / 1e6:,.0f} MB for checkpoints, and "
+                f"{room.free / 1e6:,.0f} MB are free"
+            )
             raise MachineError.at(str(holder), what, "free some space, or set output_dir to a folder on another disk")
         return room
 
@@ -84,7 +100,7 @@ class Outputs:
         """
         if self._began_in not in (None, identity(self._folder)):
             what = "was moved or removed during the run, so nothing more is written there"
-            raise MachineError.at(str(self._folder.absolute()), what, "put it back, and run the same command again")
+            raise MachineError.at(self._name, what, "put it back, and run the same command again")
 
     def keep(self, classifying: Classifying) -> None:
         """Write the best model so far, in place of the one before.
@@ -94,16 +110,24 @@ class Outputs:
         """
         publish(self._write(classifying), self.prepared)
 
-    def save_last(self, classifying: Classifying, manifest: Manifest | None = None) -> None:
-        """Write the model as it is now to `last_model/`, with a manifest if there is one.
+    def write_checkpoint(self, step: int, state: Mapping[str, Any], tensors: Tensors) -> None:
+        """Write a checkpoint, with the best model so far in it.
 
         Raises:
-            MachineError: it cannot be written; what stood there still does.
+            MachineError: it cannot be written; the ones before still stand.
         """
-        fresh = self._write(classifying)
-        if manifest:
-            write_manifest(fresh, manifest)
-        publish(fresh, self.last)
+        self.checkpoints.write(step, state, tensors, self.prepared if self.prepared.exists() else None)
+
+    def take_up(self, best: Path | None) -> None:
+        """Begin with the best model that a checkpoint holds, if it has one.
+
+        Raises:
+            MachineError: it cannot be copied.
+        """
+        remove_stale(self.best)
+        if best is not None:
+            with writing(self.prepared):
+                copy_linked(best, self.prepared)
 
     def publish(self, manifest: Manifest) -> None:
         """Complete the best model with its manifest and card, and move it into place.

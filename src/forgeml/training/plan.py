@@ -91,7 +91,7 @@ def make_plan(config: Config, tell: Tell = lambda event: None) -> Plan:
             return None
 
     facts: dict[str, Any] = {}
-    outputs = attempt(lambda: Outputs(config.output_dir))
+    outputs = attempt(lambda: Outputs(config.output_dir, config.training.keep_checkpoints, config.on_existing_model))
     runtime = attempt(lambda: find_machine(config, tell))
     reader = attempt(lambda: find_model(config, tell))
     data = attempt(lambda: find_data(config, tell))
@@ -123,10 +123,10 @@ def _run_facts(
         began = time.monotonic()
         materials = put_together(config, runtime, reader, (source, splits), tell)
         gathered = looked + time.monotonic() - began
-        room = outputs.check_room(materials.model, config.logging.save_interval is not None)
+        room = outputs.check_room(materials.model)
         # As the saved model is scored, in fp32; training prepares the model for its own precision.
         saved = time_scoring(materials, tell)
-        _, epoch = time_training(config.training, materials, tell)
+        _, epoch, need = time_training(config.training, materials, tell)
         timed = Timed(gathered, epoch, time_scoring(materials, tell, materials.collate), saved)
         memory = memory_of(runtime.device)
     return {
@@ -136,7 +136,7 @@ def _run_facts(
             "in_all": steps_in_run(len(materials.train), config.training),
         },
         "disk": asdict(room),
-        "memory": asdict(memory),
+        "memory": {**asdict(memory), **(need.facts() if need else {})},
         "estimate": _estimate(config, materials, encoded[1:], timed, room),
     }
 

@@ -14,9 +14,9 @@ from forgeml.machine import versions
 from forgeml.metrics import best_thresholds, compute_metrics
 from forgeml.model.saved import open_saved
 from forgeml.records import Manifest, Split, Splits
-from forgeml.training.fine_tune import score_logits
 from forgeml.training.materials import Materials, Reader, Tell, encode_part, progress
 from forgeml.training.outputs import Outputs
+from forgeml.training.scoring import score_logits
 from forgeml.training.tracking import Tracker
 
 if TYPE_CHECKING:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from math import nan
+from typing import Any
 
 from forgeml.events import Evaluation
 from forgeml.metrics import is_better
@@ -35,6 +38,15 @@ class BestSoFar:
         if equalled:
             self.best = evaluation
         return equalled
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it, as JSON has it."""
+        return {"best": asdict(self.best) if self.best else None, "without_improvement": self.without_improvement}
+
+    def put_back(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.best = Evaluation(**state["best"]) if state["best"] else None
+        self.without_improvement = state["without_improvement"]
 
     @property
     def found(self) -> Evaluation:

@@ -9,8 +9,9 @@ import numpy as np
 from forgeml.config.schema import TrainingConfig
 from forgeml.data.tokens.pieces import MOST_WINDOWS
 from forgeml.errors import counted
-from forgeml.events import Note
+from forgeml.events import Note, StepReport
 from forgeml.records import Cut, EncodedTexts, Pretrained, Runtime, Source, Split, Splits
+from forgeml.training.keeping.checkpoints import Checkpoint
 from forgeml.training.stopping import BestSoFar
 
 if TYPE_CHECKING:
@@ -120,6 +121,26 @@ def plan(config: TrainingConfig, total_steps: int, *, packed: bool) -> Note:
     epochs = "1 epoch" if config.num_epochs == 1 else f"{config.num_epochs} epochs"
     batches = "packed without padding" if packed else "padded to the longest of a batch"
     return Note("training", f"{total_steps:,} steps of {texts} texts in {epochs}, {batches}")
+
+
+def goes_on(checkpoint: Checkpoint, total_steps: int) -> Note:
+    """Where a run that was cut short goes on."""
+    return Note("checkpoint", f"goes on after step {checkpoint.step:,} of {total_steps:,}, from {checkpoint.folder}")
+
+
+def left_off(step: int | None) -> Note:
+    """What the same command does after a run was stopped."""
+    begins = "from the beginning" if step is None else f"after step {step:,}"
+    return Note("stopped", f"the same command goes on {begins}", warning=True)
+
+
+def in_parts(report: StepReport, config: TrainingConfig) -> Note:
+    """What was done about memory that did not suffice."""
+    texts = -(-config.batch_size // report.parts)
+    what = (
+        f"not enough for {config.batch_size} texts at once; from step {report.step:,} on {texts} at a time are added up"
+    )
+    return Note("memory", f"{what}, which gives the same steps", warning=True)
 
 
 def memory(config: TrainingConfig, max_length: int) -> tuple[str, str]:

@@ -16,10 +16,10 @@ from forgeml.data.batches import SCORING_BATCH, Collate, Indexes, collate, padde
 from forgeml.events import Progress
 from forgeml.model.forward import batch_logits
 from forgeml.records import EncodedTexts
-from forgeml.training.fine_tune import prepare
 from forgeml.training.loop import take_step
 from forgeml.training.materials import Materials, Tell
 from forgeml.training.memory import Need, check_memory
+from forgeml.training.preparing import prepare
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -56,11 +56,11 @@ class Pace:
         return float((self.each + self.per_work * work).sum())
 
 
-def time_training(config: TrainingConfig, materials: Materials, tell: Tell) -> tuple[Need | None, float]:
+def time_training(config: TrainingConfig, materials: Materials, tell: Tell) -> tuple[Pace, float, Need | None]:
     """Take a few steps, the longest batch among them; the model is not the same afterwards.
 
     Returns:
-        The memory that the steps take, as far as it can be told before, and the seconds of one epoch.
+        The pace, the seconds of one epoch, and the memory that was foretold, where that can be told.
 
     Raises:
         MachineError: there is not enough memory for them.
@@ -71,11 +71,11 @@ def time_training(config: TrainingConfig, materials: Materials, tell: Tell) -> t
     work = work_of(materials.model, training_set.encoded, plan)
 
     def step(indexes: Indexes) -> None:
-        take_step(learner, training_set, [indexes], config.max_grad_norm, 0)
+        take_step(learner, training_set, [indexes], config, 1)
 
     pace = _time(plan, work, step, "time training", tell)
     materials.model.zero_grad(set_to_none=True)
-    return need, pace.seconds(work)
+    return pace, pace.seconds(work), need
 
 
 def time_scoring(materials: Materials, tell: Tell, collate: Collate = collate) -> Pace:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from forgeml.config.loading import flatten
 from forgeml.config.schema import Config
@@ -13,7 +14,9 @@ from forgeml.events import Event, Note, TrainingResult
 from forgeml.machine import held_signals, memory_errors, versions
 from forgeml.records import Manifest
 from forgeml.training import story
-from forgeml.training.fine_tune import fine_tune
+from forgeml.training.fine_tune import Surroundings, fine_tune
+from forgeml.training.keeping.checkpoints import Checkpoint
+from forgeml.training.keeping.resuming import DATA, MODEL, check_same, differing, facts, passed_over, pinned
 from forgeml.training.lock import locked
 from forgeml.training.materials import Materials, Tell, gather
 from forgeml.training.outputs import Outputs
@@ -22,12 +25,22 @@ from forgeml.training.result import Scored, manifest, resolved, score_saved
 from forgeml.training.tracking import Tracker
 
 
-def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
+def train(
+    config: Config,
+    tell: Tell = lambda event: None,
+    *,
+    fresh: bool = False,
+    allow_changed: Sequence[str] = (),
+) -> TrainingResult:
     """Fine-tune the configured model on the configured data and save the best one in `best_model/`.
+
+    A run that was cut short goes on where it was: after a kill or a signal, the same call gives the same weights.
 
     Args:
         config: the resolved configuration.
         tell: is given notes, progress, steps and evaluations as they happen.
+        fresh: start over, and remove what a run that was cut short has left.
+        allow_changed: settings, `data` or `model`, in which a run that goes on may differ from how it began.
 
     Raises:
         ForgeError: of the kind that says whose move mends it: configuration, data, model, machine, hub or training.
@@ -36,14 +49,21 @@ def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
     with meet(config.training.device) as processes, ExitStack() as held:
         tell = tell if processes.main else _nobody
         processes.by_main(lambda: held.enter_context(locked(config.output_dir, tell)))
-        outputs = processes.by_main(lambda: Outputs(config.output_dir, config.on_existing_model))
-        materials = gather(config, tell, processes)
-        processes.by_main(lambda: outputs.check_room(materials.model, config.logging.save_interval is not None))
+        outputs = processes.by_main(lambda: _outputs(config))
+        checkpoint = processes.by_main(lambda: _where_it_was(outputs, fresh, tell))
+        materials = gather(pinned(config, checkpoint), tell, processes)
+        recorded = _recorded_facts(config, materials)
+        if checkpoint:
+            check_same(checkpoint, recorded["facts"], allow_changed)
+            for note in differing(checkpoint, recorded["facts"]):
+                tell(note)
+        processes.by_main(lambda: outputs.check_room(materials.model))
         tracker = Tracker(config.mlflow, lambda reason: tell(Note("tracking", reason, warning=True)))
         short_of_memory = memory_errors(*story.memory(config.training, materials.cut.max_length))
         with _recorded(tracker, outputs, config, materials, tell), processes.watched(), short_of_memory:
             _track_start(tracker, config, materials)
-            best, steps = fine_tune(config, materials, tracker, outputs, tell)
+            around = Surroundings(tracker, outputs, tell, recorded)
+            best, steps = fine_tune(config, materials, around, checkpoint)
             scored = score_saved(outputs, materials, tracker, tell)
             processes.by_main(lambda: _hand_over(outputs, tracker, manifest(config, materials, scored), materials))
         run_id, model_id = processes.by_main(lambda: (tracker.run_id, tracker.model_id))
@@ -60,6 +80,27 @@ def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
     return result
 
 
+def _outputs(config: Config) -> Outputs:
+    return Outputs(config.output_dir, config.training.keep_checkpoints, config.on_existing_model)
+
+
+def _where_it_was(outputs: Outputs, fresh: bool, tell: Tell) -> Checkpoint | None:
+    """Where a run that was cut short goes on from; None: from the beginning."""
+    if fresh:
+        outputs.checkpoints.remove()
+        return None
+    checkpoint, damaged = outputs.checkpoints.newest()
+    for note in passed_over(damaged):
+        tell(note)
+    return checkpoint
+
+
+def _recorded_facts(config: Config, materials: Materials) -> dict[str, Any]:
+    """What a checkpoint has to say of the run as a whole."""
+    commits = {MODEL: materials.pretrained.commit, DATA: materials.source.revision}
+    return {"facts": facts(config, materials), "commits": commits}
+
+
 def _track_start(tracker: Tracker, config: Config, materials: Materials) -> None:
     splits, runtime, pretrained = materials.splits, materials.runtime, materials.pretrained
     tracker.log_settings(flatten(resolved(config, materials)))
@@ -71,6 +112,7 @@ def _track_start(tracker: Tracker, config: Config, materials: Materials) -> None
 def _hand_over(outputs: Outputs, tracker: Tracker, story_of_it: Manifest, materials: Materials) -> None:
     outputs.publish(story_of_it)
     tracker.log_model(outputs.best, versions(), materials.splits.columns["text_pair_column"] is not None)
+    outputs.checkpoints.remove()
 
 
 @contextmanager
@@ -97,6 +139,7 @@ def _tidy(outputs: Outputs, unscored: Manifest, tell: Tell) -> Iterator[None]:
             kept = outputs.keep_after_stop(unscored)
             if kept:
                 tell(Note("stopped", f"the best model so far is in {kept}", warning=True))
+            tell(story.left_off(outputs.checkpoints.newest_step()))
         raise
     finally:
         outputs.clean()

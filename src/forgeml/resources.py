@@ -1,4 +1,4 @@
-"""Memory of the machine: how much this process has, and how much more it could get."""
+"""What of the machine this process may have: memory and processors, by the limits of its container too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILES_OF_LIMITS = (
     ("memory.max", "memory.current", ("inactive_file", "active_file")),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
 )
-"""Of a control group, in the second and in the first version: the limit, what is used of it, and what of that are copies
+"""Of a control group, in its second and its first version: the limit, what is used of it, and what of that are copies
 of files, which the system takes back when it needs the room."""
 
 
@@ -58,9 +58,22 @@ def held_memory(proc: Path = PROC) -> int:
     return 0
 
 
+def processor_limit(proc: Path = PROC, groups: Path = CGROUPS) -> float | None:
+    """Processors whose time this process may take, where its container limits that; None where nothing does."""
+    found = []
+    for folder in _groups(proc, groups, "cpu"):
+        quota, period = _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
+        with suppress(OSError, ValueError):
+            # Both in one file, with `max` for no limit.
+            quota, period = map(int, (folder / "cpu.max").read_text(encoding="ascii").split())
+        if quota and period and quota > 0:
+            found.append(quota / period)
+    return min(found, default=None)
+
+
 def _limits(proc: Path, groups: Path) -> Iterator[tuple[int, int]]:
     """Of each control group that this process is in: its limit, and what is left of it."""
-    for folder in _groups(proc, groups):
+    for folder in _groups(proc, groups, "memory"):
         for limit_file, used_file, of_files in FILES_OF_LIMITS:
             limit, used = _number(folder / limit_file), _number(folder / used_file)
             if limit is not None and used is not None:
@@ -68,16 +81,16 @@ def _limits(proc: Path, groups: Path) -> Iterator[tuple[int, int]]:
                 yield limit, limit - used + sum(kept.get(name, 0) for name in of_files)
 
 
-def _groups(proc: Path, groups: Path) -> Iterator[Path]:
-    """The groups' folders, the innermost first; a container often sees its own as the outermost one."""
+def _groups(proc: Path, groups: Path, controller: str) -> Iterator[Path]:
+    """Folders of the groups for this kind, the innermost first; a container often sees its own as the outermost one."""
     lines: list[str] = []
     with suppress(OSError):
         lines = (proc / "self" / "cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
     for line in lines:
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if number == "0" or "memory" in controllers.split(","):
-            top = groups if number == "0" else groups / "memory"
+        if number == "0" or controller in controllers.split(","):
+            top = groups if number == "0" else groups / controller
             inner = top / path.strip("/")
             yield from (folder for folder in (inner, *inner.parents) if folder.is_relative_to(top) and folder.is_dir())
 
