@@ -107,7 +107,7 @@ def test_name_that_is_no_hash_says_nothing(tmp_path: Path) -> None:
 
 
 def test_hash_is_that_of_git(tmp_path: Path) -> None:
-    """git itself calls the file the same."""
+    """Git itself calls the file the same."""
     (tmp_path / of_git(SMALL)).write_bytes(SMALL)
     assert is_whole(tmp_path / of_git(SMALL)) is True
     command = ["git", "hash-object", str(tmp_path / of_git(SMALL))]

@@ -23,7 +23,7 @@ def answering(status: int) -> Iterator[str]:
     """Address of a server that answers each question with a status."""
 
     class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self.send_response(status if self.path == "/health" else 500)
             self.end_headers()
 

@@ -73,17 +73,18 @@ def test_parts_follow_from_the_model(tiny_settings: dict[str, Any], there: Any) 
     assert facts["held"] > 50_000_000
 
 
-def test_batch_is_what_the_forward_pass_keeps(tiny_settings: dict[str, Any], there: Any) -> None:
-    """What three small batches foretell of the largest one is what that keeps, packed and padded."""
-    for packing in ("on", "off"):
-        config = config_of(tiny_settings, packing=packing, batch_size=24)
-        materials = gathered(config)
-        learner, training_set = prepare(config.training, materials)
-        lengths = np.sort(np.diff(materials.train.offsets))[::-1][:24]
-        by_size = module._kept_by_size(learner, training_set.encoded, materials.collate)
-        texts = module._sample(materials.train, 24, int(lengths[0]))
-        _, kept = module._try(learner, materials.collate, texts)
-        assert module._kept(by_size, np.full(24, lengths[0])) == pytest.approx(kept, rel=0.1)
+@pytest.mark.parametrize("packing", ["on", "off"])
+@pytest.mark.parametrize(("texts", "length"), [(24, 24), (32, 64), (3, 56)])
+def test_batch_is_what_the_forward_pass_keeps(
+    packing: str, texts: int, length: int, tiny_settings: dict[str, Any]
+) -> None:
+    """What three small batches foretell of a larger one is what that keeps, packed and padded."""
+    config = config_of(tiny_settings, packing=packing)
+    materials = gathered(config)
+    learner, _ = prepare(config.training, materials)
+    by_size = module._kept_by_size(learner, materials.train, materials.collate, materials.cut.max_length)
+    _, kept = module._try(learner, materials.collate, module._sample(materials.train, texts, length))
+    assert module._kept(by_size, np.full(texts, length)) == pytest.approx(kept, rel=0.1)
 
 
 def test_less_is_trained_less_is_needed(tiny_settings: dict[str, Any], there: Any) -> None:
@@ -125,12 +126,18 @@ def test_little_memory_is_warned_of(tiny_settings: dict[str, Any], there: Any) -
 
 def test_too_little_memory_is_refused(tiny_settings: dict[str, Any], there: Any) -> None:
     """Where a single text would be too much the run does not begin; space for swapping counts then."""
+    config = config_of(tiny_settings)
+    materials = gathered(config)
+    learner, training_set = prepare(config.training, materials)
+    told: list[Event] = []
     there(SystemMemory(8_000_000_000, 100_000, 0, False))
     with pytest.raises(MachineError, match="a single text in a batch would be too much") as caught:
-        checked(config_of(tiny_settings))
+        check_memory(config.training, materials, learner, training_set, told.append)
     assert "lower model.max_length" in caught.value.problems[0].fix
+    assert told == []
     there(SystemMemory(8_000_000_000, 100_000, 2**30, False))
-    assert len(checked(config_of(tiny_settings))) == 1
+    assert check_memory(config.training, materials, learner, training_set, told.append) is not None
+    assert len(told) == 1
 
 
 def test_windows_of_one_text_stay_together(tiny_settings: dict[str, Any], there: Any) -> None:

@@ -20,6 +20,9 @@ LONGEST_PATH = 4096
 OF_ONE_MACHINE = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
 """File systems that only one machine at a time has, so that its own locks are all there are."""
 
+MOUNT = re.compile(r"\S+ \S+ \S+ \S+ (?P<place>\S+) .* - (?P<kind>\S+) \S+ (?P<options>\S*)")
+"""A line of Linux's list of mounts."""
+
 ELSEWHERE = "choose another output_dir"
 
 
@@ -102,12 +105,10 @@ def file_system(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> Fi
     inside = str(folder.resolve())
     found, longest = FileSystem(""), -1
     with suppress(OSError), mounts.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            before, _, after = line.partition(" - ")
-            place, kind = _unescaped(before.split(" ")[4]), after.split()
+        for parsed in filter(None, map(MOUNT.match, lines)):
+            place = _unescaped(parsed["place"])
             if len(place) >= longest and (inside + "/").startswith(place.rstrip("/") + "/"):
-                options = frozenset(kind[2].split(",")) if len(kind) > 2 else frozenset[str]()
-                found, longest = FileSystem(kind[0], options), len(place)
+                found, longest = FileSystem(parsed["kind"], frozenset(parsed["options"].split(","))), len(place)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -140,9 +139,9 @@ def trials_screen(found: Optimized, data: str, split: str) -> None:
 
 def doctor_screen(findings: Sequence[Finding]) -> None:
     """Print what was found on stdout: all that is well first, what is wrong at the end, where it is seen."""
-    order = ("ok", "warning", "problem")
-    for found in sorted(findings, key=lambda one: order.index(one.state)):
+    states = ("ok", "warning", "problem")
+    for found in sorted(findings, key=lambda one: states.index(one.state)):
         state_line(found.state, found.topic, found.text, found.fix)
-    counts = Counter(found.state for found in findings)
-    told = [counted(counts[state], noun) for state, noun in (("problem", "problem"), ("warning", "warning"))]
-    state_line("", "", "; ".join(told) if counts["problem"] or counts["warning"] else "all is well", "")
+    counts = {state: sum(found.state == state for found in findings) for state in states[:0:-1]}
+    told = [counted(count, state) for state, count in counts.items() if count]
+    state_line("", "", "; ".join(told) or "all is well", "")

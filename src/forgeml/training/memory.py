@@ -100,7 +100,7 @@ def check_memory(
     there = system_memory()
     if materials.runtime.device != "cpu" or there is None:
         return None
-    need = _need(config, learner, training_set.encoded, materials.collate, there)
+    need = _need(config, materials, learner, training_set.encoded, there.available)
     words = story.memory(config, materials.cut.max_length)
     if need.least > there.available + there.swap:
         what = f"{words[0]} needs {_listed(need)}, and {_there(there)}; a single text in a batch would be too much"
@@ -131,37 +131,38 @@ def check_weights(config: TrainingConfig, pretrained: Pretrained, device: str) -
 
 
 def _need(
-    config: TrainingConfig, learner: Learner, encoded: EncodedTexts, collate: Collate, there: SystemMemory
+    config: TrainingConfig, materials: Materials, learner: Learner, encoded: EncodedTexts, available: int
 ) -> Need:
     trained = sum(weight.numel() for weight in learner.model.parameters() if weight.requires_grad)
     lengths = np.sort(np.diff(encoded.offsets))[::-1]
     # The share of this process, where several work together; pieces of a text stay together, texts are cut apart.
     texts = -(-config.batch_size // learner.accelerator.num_processes)
     most = max(texts, 1 if encoded.bounds is None else int(np.diff(encoded.bounds).max(initial=1)))
-    kept = _kept_by_size(learner, encoded, collate)
+    kept = _kept_by_size(learner, encoded, materials.collate, materials.cut.max_length)
     return Need(
         held=held_memory(),
         gradients=trained * BYTES_OF_A_NUMBER,
         moments=trained * BYTES_OF_A_NUMBER * MOMENTS,
         batch=round(BACKWARD * _kept(kept, lengths[:most])),
         text=_kept(kept, lengths[:1]),
-        available=there.available,
+        available=available,
     )
 
 
-def _kept_by_size(learner: Learner, encoded: EncodedTexts, collate: Collate) -> NDArray[np.float64]:
+def _kept_by_size(learner: Learner, encoded: EncodedTexts, collate: Collate, max_length: int) -> NDArray[np.float64]:
     """Bytes that a forward pass keeps for the backward pass: at all, a token, and a pair of tokens of one text.
 
     Attention may keep something for each pair, all else for each token, so three small batches tell.
     """
-    length = max(2, min(TOKENS_TRIED, int(np.diff(encoded.offsets).max(initial=2))))
+    length = min(TOKENS_TRIED, max_length)
     texts = -(-TOKENS_TRIED // length)
     tried = [(texts, length), (2 * texts, length // 2), (2 * texts, length)]
     found = [_try(learner, collate, _sample(encoded, count, long)) for count, long in tried]
     sizes = np.array([[1, tokens, count * long**2] for (count, long), (tokens, _) in zip(tried, found, strict=True)])
     units = sizes.max(axis=0)
-    solved: NDArray[np.float64] = np.linalg.lstsq(sizes / units, np.array([kept for _, kept in found]), rcond=None)[0]
-    return np.maximum(solved, 0) / units
+    kept = np.array([bytes_kept for _, bytes_kept in found])
+    solved: NDArray[np.float64] = np.maximum(np.linalg.lstsq(sizes / units, kept, rcond=None)[0], 0) / units
+    return solved
 
 
 def _kept(by_size: NDArray[np.float64], lengths: NDArray[np.int64]) -> int:

@@ -48,8 +48,7 @@ def train(
     started = time.monotonic()
     with meet(config.training.device) as processes, ExitStack() as held:
         tell = tell if processes.main else _nobody
-        processes.by_main(lambda: held.enter_context(locked(config.output_dir, tell)))
-        outputs = processes.by_main(lambda: _outputs(config))
+        outputs = processes.by_main(lambda: _outputs(config, held, tell))
         checkpoint = processes.by_main(lambda: _where_it_was(outputs, fresh, tell))
         materials = gather(pinned(config, checkpoint), tell, processes)
         recorded = _recorded_facts(config, materials)
@@ -80,7 +79,9 @@ def train(
     return result
 
 
-def _outputs(config: Config) -> Outputs:
+def _outputs(config: Config, held: ExitStack, tell: Tell) -> Outputs:
+    """The output folder, which nobody else may train into until `held` is closed."""
+    held.enter_context(locked(config.output_dir, tell))
     return Outputs(config.output_dir, config.training.keep_checkpoints, config.on_existing_model)
 
 
