@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from forgeml.cli import console
-from forgeml.cli.console import Watcher, clock, metrics_table
+from forgeml.cli.console import Watcher, clock, metrics_table, state_line
 from forgeml.events import Evaluation, Note, Progress, StepReport, TrainingResult
 
 
@@ -130,3 +130,13 @@ def test_metric_of_one_split_alone_has_an_empty_cell(capsys: pytest.CaptureFixtu
     metrics_table({"validation": {"accuracy": 0.5, "roc_auc": 0.75}, "test": {"accuracy": 1.0}})
     row = next(line for line in capsys.readouterr().out.splitlines() if "roc_auc" in line)
     assert [cell.strip() for cell in row.split("│")[1:-1]] == ["roc_auc", "0.7500", ""]
+
+
+def test_findings_stand_in_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    """A long text goes on below its beginning, not below its topic, and nothing of it is left out."""
+    state_line("warning", "cache", "/a/path/" + "x" * 300, "remove it")
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0].startswith("warning  cache         /a/path/")
+    assert lines[1].startswith(" " * 23 + "x")
+    assert "".join(line[23:] for line in lines[:-1]) == "/a/path/" + "x" * 300
+    assert lines[-1] == " " * 23 + "fix: remove it"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from forgeml.cli.screens import plan_screen
+from forgeml.cli.screens import doctor_screen, plan_screen
+from forgeml.doctor.finding import Finding
 from refusals import assert_says
 
 PLAN: dict[str, Any] = {
@@ -39,7 +40,7 @@ PLAN: dict[str, Any] = {
         "histogram": [{"up_to": 128, "texts": 1_000}, {"up_to": 256, "texts": 0}],
     },
     "steps": {"in_all": 2_250, "in_epoch": 750},
-    "disk": {"needed": 1_200_000_000, "free": 90_000_000_000},
+    "disk": {"needed": 1_200_000_000, "free": 90_000_000_000, "checkpoints": 0},
     "memory": {"used": 2_000_000_000, "total": 8_000_000_000},
     "estimate": {"gather": 2.0, "train": 3600.0, "score": 61.0, "save_and_track": 8.0, "seconds": 3671.0},
 }
@@ -80,6 +81,45 @@ def test_every_fact_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert_says(said, [f"{line}\n" for line in wanted])
     assert said.endswith("ready\n")
     assert said.count("stand in train") == 1
+
+
+@pytest.mark.parametrize(("near", "doubt"), [(False, ""), (True, ", which may not suffice")])
+def test_room_for_checkpoints_and_memory_that_is_foretold(
+    near: bool, doubt: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the disk, what checkpoints take; of the memory of a processor, what will be needed and what there is."""
+    plan = without()
+    plan["disk"]["checkpoints"] = 400_000_000
+    plan["memory"] |= {"needed": 2_100_000_000, "available": 3_000_000_000, "near": near}
+    said = shown(plan, capsys)
+    assert "disk       1.2 GB needed (400.0 MB for checkpoints), 90.0 GB free\n" in said
+    free = f"about 2.1 GB needed, 3.0 GB of 8.0 GB free{doubt}"
+    assert f"memory     {free}; 2.0 GB used by the longest batch\n" in said
+
+
+def test_doctor_tells_the_worst_last(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line each with its state, the fix below, and at the end how many need one."""
+    doctor_screen(
+        [
+            Finding("disk", "problem", "full [x]", "free some"),
+            Finding("device", "ok", "auto takes cpu"),
+            Finding("lock", "warning", "left", "nothing"),
+            Finding("memory", "ok", "plenty"),
+        ]
+    )
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert [line.rstrip() for line in said.out.splitlines()] == [
+        "ok       device        auto takes cpu",
+        "ok       memory        plenty",
+        "warning  lock          left",
+        "                       fix: nothing",
+        "problem  disk          full [x]",
+        "                       fix: free some",
+        "                       1 problem; 1 warning",
+    ]
+    doctor_screen([Finding("device", "ok", "auto takes cpu")])
+    assert capsys.readouterr().out.splitlines()[-1].strip() == "all is well"
 
 
 def test_many_classes_are_the_most_frequent_and_the_rarest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+from typing import Literal
 
 import pytest
+from huggingface_hub import constants
 from huggingface_hub.errors import XetDownloadError
 
 from forgeml.errors import HubError, MachineError
@@ -25,3 +27,14 @@ def test_machine_and_network_are_told_apart(raised: Exception, kind: type[HubErr
     """A full disk must be the machine's matter, a broken connection the hub's."""
     with pytest.raises(kind, match=words), hub_errors(Asked("model", "someone/model")):
         raise raised
+
+
+@pytest.mark.parametrize("kind", ["model", "dataset"])
+def test_without_a_home_nothing_is_fetched(kind: Literal["model", "dataset"], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache would lie in a folder called ~ wherever the program runs; the variable that mends it is named."""
+    monkeypatch.delenv("HF_DATASETS_CACHE", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", "~/.cache/huggingface/hub")
+    monkeypatch.setattr(constants, "HF_HOME", "~/.cache/huggingface")
+    with pytest.raises(MachineError, match="there is no home folder") as caught, hub_errors(Asked(kind, "a/b")):
+        pytest.fail("the hub is asked")
+    assert "HF_HOME" in caught.value.problems[0].fix

@@ -12,6 +12,7 @@ import torch
 
 from forgeml import runtime
 from forgeml.errors import MachineError
+from forgeml.resources import SystemMemory
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +64,24 @@ def test_launcher_may_ask_for_the_processor(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
     assert runtime.choose_device("auto") == "cpu"
     assert runtime.choose_device("cuda") == "cuda"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "mps", "names"), [(0, False, []), (2, False, ["cuda:0", "cuda:1"]), (0, True, ["mps"])]
+)
+def test_devices_have_names(monkeypatch: pytest.MonkeyPatch, gpus: int, mps: bool, names: list[str]) -> None:
+    """Each GPU that is there, by the name under which it can be chosen."""
+    machine(monkeypatch, gpus, mps)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    assert list(runtime.device_names()) == names
+
+
+def test_memory_is_that_of_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where that may take less than the machine has; and where the system does not say, the machine's counts."""
+    monkeypatch.setattr(runtime, "system_memory", lambda: SystemMemory(123, 45, 0, True))
+    assert runtime.memory_of("cpu").total == 123
+    monkeypatch.setattr(runtime, "system_memory", lambda: None)
+    assert runtime.memory_of("cpu").total > runtime.memory_of("cpu").used > 1_000_000
 
 
 @pytest.mark.parametrize(("gpus", "wanted"), [(0, "cuda"), (2, "cuda:2"), (0, "mps")])

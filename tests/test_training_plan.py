@@ -90,7 +90,10 @@ def test_steps_disk_memory_and_estimate(planned: tuple[Plan, list[Event], Path],
     assert facts["steps"] == {"in_epoch": 14, "in_all": 56}
     assert facts["disk"]["model"] >= 0.9 * (tiny_model / "model.safetensors").stat().st_size
     assert facts["disk"]["free"] > facts["disk"]["needed"] > facts["disk"]["model"] > 0
-    assert all(value > 0 for value in facts["memory"].values() if isinstance(value, int | float))
+    assert facts["disk"]["checkpoints"] > facts["disk"]["model"]
+    assert all(value > 0 for name, value in facts["memory"].items() if name != "near")
+    if "needed" in facts["memory"]:
+        assert facts["memory"]["needed"] > facts["memory"]["held"] + facts["memory"]["batch"]
     estimate = facts["estimate"]
     assert list(estimate) == ["gather", "train", "score", "save_and_track", "seconds"]
     assert all(seconds > 0 for seconds in estimate.values())
@@ -114,7 +117,7 @@ def test_more_evaluations_and_epochs_take_longer(tiny_settings: dict[str, Any], 
     """The estimate counts epochs, evaluations and saved models; with set numbers instead of a clock it is exact."""
     pace = module.Pace(0.5, 0.0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "time_training", lambda *parts: (pace, 7.0))
+        patch.setattr(module, "time_training", lambda *parts: (pace, 7.0, None))
         patch.setattr(module, "time_scoring", lambda *parts: pace)
         few, many = (
             make_plan(config_of(tiny_settings, tmp_path, training={"num_epochs": epochs})).facts["estimate"]
@@ -134,7 +137,7 @@ def test_every_recipe_is_planned(tiny_settings: dict[str, Any], tmp_path: Path) 
     found = make_plan(config_of(tiny_settings, tmp_path, training=training))
     assert (found.problems, list(found.facts)) == ((), FACTS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "time_training", lambda *parts: (pace, 7.0))
+        patch.setattr(module, "time_training", lambda *parts: (pace, 7.0, None))
         patch.setattr(module, "time_scoring", lambda *parts: pace)
         config = config_of(tiny_settings, tmp_path, training={"num_epochs": 3, "average_last": 2})
         # Four evaluations of one batch, and at the end one of validation and three of test.

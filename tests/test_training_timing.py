@@ -89,13 +89,14 @@ def test_training_is_timed_on_real_steps(tiny_settings: dict[str, Any], material
     told: list[Event] = []
     before = {name: weight.clone() for name, weight in materials.model.state_dict().items()}
     config = Config.model_validate(tiny_settings).training
-    pace, epoch = time_training(config, materials, told.append)
+    pace, epoch, need = time_training(config, materials, told.append)
     plan = plan_training(materials.train.lengths, config.batch_size, config.seed, 0)
     assert [(event.task, event.done) for event in told if isinstance(event, Progress)] == [
         ("time training", done) for done in range(1, min(SAMPLES, len(plan)) + 1)
     ]
     assert epoch == pytest.approx(pace.seconds(work_of(materials.model, materials.train, plan)))
     assert epoch > 0
+    assert need is None or need.more > need.batch > 0
     assert all(weight.grad is None for weight in materials.model.parameters())
     assert not all(torch.equal(weight, before[name]) for name, weight in materials.model.state_dict().items())
 
@@ -119,5 +120,5 @@ def test_pairs_and_numbers_are_timed(tiny_settings: dict[str, Any], tmp_path: Pa
     config = Config.model_validate({**tiny_settings, "data": {"dataset": "pairs.csv"}})
     found = gather(config, lambda event: None)
     assert (found.splits.task, found.splits.columns["text_pair_column"]) == ("regression", "text2")
-    _, epoch = time_training(config.training, found, lambda event: None)
+    _, epoch, _ = time_training(config.training, found, lambda event: None)
     assert epoch > 0

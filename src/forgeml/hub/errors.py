@@ -86,8 +86,11 @@ def hub_errors(asked: Asked) -> Iterator[None]:
     Raises:
         HubAwayError: the hub gave no usable answer.
         HubError: not found or not allowed.
-        MachineError: the cache cannot be written.
+        MachineError: the cache cannot be written, or has no place.
     """
+    if asked.cache.startswith("~"):
+        what = f"there is no home folder, so the cache would be a folder called ~ in this one ({asked.cache})"
+        raise MachineError.at("HOME", what, "set HF_HOME to a folder that can be written, or HOME")
     try:
         yield
     except (OSError, httpx.HTTPError, httpx.InvalidURL, HFValidationError, HfUriError, XetDownloadError) as error:

@@ -67,11 +67,17 @@ class Need:
         """What is still to come with one text in a batch, without what is uncertain."""
         return self.gradients + self.moments + self.text
 
-    def facts(self) -> dict[str, int]:
+    @property
+    def is_near(self) -> bool:
+        """Whether what is there may not suffice."""
+        return self.more * NEAR > self.available
+
+    def facts(self) -> dict[str, int | bool]:
         """What the process will hold at most, of what it could have, and for what; as JSON takes it."""
         return {
             "needed": self.held + self.more,
             "available": self.held + self.available,
+            "near": self.is_near,
             "held": self.held,
             "gradients": self.gradients,
             "moments": self.moments,
@@ -105,7 +111,7 @@ def check_memory(
     if need.least > there.available + there.swap:
         what = f"{words[0]} needs {_listed(need)}, and {_there(there)}; a single text in a batch would be too much"
         raise MachineError.at("memory", what, _fix())
-    if need.more * NEAR > there.available:
+    if need.is_near:
         what = f"{words[0]} may need {_listed(need)}, and {_there(there)}; without enough the system ends the run"
         tell(Note("memory", f"{what}; {words[1]}", warning=True))
     return need
