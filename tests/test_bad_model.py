@@ -433,7 +433,7 @@ REFUSED_BY_THE_HUB: dict[str, tuple[list[str], list[str]]] = {
     "M28-no-commit": (["--model.name", "someone/headless"], ["is not a model hub", "check HF_ENDPOINT"]),
     "M28-wrong-etag": (
         ["--model.name", "someone/etag"],
-        ["model.safetensors of someone/etag came twice with another SHA-256", "try another network"],
+        ["model.safetensors of someone/etag came twice with another hash", "try another network"],
     ),
     "M33-day": (["--model.name", "someone/day"], ["answered 429 for someone/day", f"try again in {DAY} seconds"]),
     "M33-day-for-a-file": (["--model.name", "someone/fileday"], ["answered 429 for someone/fileday", "try again"]),

@@ -44,4 +44,7 @@ def __getattr__(name: str) -> object:
     """Look a public name up in its home."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    if name == "train":
+        # Before any of these packages is imported.
+        importlib.import_module("forgeml.floors").check_floors("train")
     return getattr(importlib.import_module(_HOMES[name]), name)

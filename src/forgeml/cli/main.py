@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 from forgeml.cli import config, evaluate, export, init, optimize, plan, predict, serve, streams, train
 from forgeml.cli.arguments import CONTEXT
 from forgeml.errors import ForgeError, MachineError, Stopped
+from forgeml.floors import check_floors
 from forgeml.machine import place_in_run
 
 HELP = """Turn one YAML file into a text classifier in use.
@@ -59,6 +60,8 @@ EXTRAS = {
     "serve": ("fastapi", "starlette", "uvicorn", "httptools", "prometheus_client"),
 }
 """Packages that only some commands need, by the extra that installs them."""
+EXTRA_OF = {**dict.fromkeys(("init", "plan", "train", "optimize", "export"), "train"), "serve": "serve"}
+"""The extra without which a command does nothing."""
 
 ONE_STOP_S = 1.0
 """A further signal within this time belongs to the first: `timeout` and service managers send two at once."""
@@ -77,11 +80,12 @@ app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode=None, pretty
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    check_floors(EXTRA_OF.get(context.invoked_subcommand or "", ""))
 
 
 app.command("init", context_settings=CONTEXT)(init.init)
