@@ -146,7 +146,8 @@ class LocalHub:
         self.endpoint = ""
         self._repositories: dict[tuple[Kind, str], Repository] = {}
         self._renamed: dict[tuple[Kind, str], str] = {}
-        self._port = 0
+        self.port = 0
+        """That it listens on, once it has."""
         self._server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
@@ -164,10 +165,10 @@ class LocalHub:
         """Listen: on a free port at first, later again on the one that clients know."""
         if self._server is not None:
             return
-        self.over.clear()
-        self._server = _Server(("127.0.0.1", self._port), partial(_Handler, self))
-        self._port = self._server.server_address[1]
-        self.endpoint = f"http://127.0.0.1:{self._port}"
+        self.over = threading.Event()
+        self._server = _Server(("127.0.0.1", self.port), partial(_Handler, self))
+        self.port = self._server.server_address[1]
+        self.endpoint = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def down(self) -> None:

@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 
 from forgeml.cli import config, evaluate, export, init, optimize, plan, predict, serve, streams, train
 from forgeml.cli.arguments import CONTEXT
+from forgeml.config.opening import hide_secrets
 from forgeml.errors import ForgeError, MachineError, Stopped
 from forgeml.floors import check_floors
 from forgeml.machine import place_in_run
@@ -202,10 +203,10 @@ def _absent(error: ModuleNotFoundError) -> int:
 
 def _bug(error: BaseException) -> int:
     with tempfile.NamedTemporaryFile("w", prefix="forgeml-", suffix=".log", delete=False, encoding="utf-8") as log:
-        traceback.print_exception(error, file=log)
+        log.write(hide_secrets("".join(traceback.format_exception(error))))
     _say(f"forgeml: a bug: {type(error).__name__}: {error}\n  fix: report it with {log.name}")
     return BUG
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201
+    print(hide_secrets(text), file=sys.stderr)  # noqa: T201
