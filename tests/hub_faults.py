@@ -87,6 +87,15 @@ def move(stage: Stage, name: str) -> None:
 NOTE = "the copy in the cache serves"
 UNREACHED = ("cannot be reached", NOTE)
 
+TOO_LONG = HubFault(
+    2,
+    ("model.max_length: 4000 tokens, but {name} reads at most 128",),
+    own="model",
+    settings={"model.max_length": "4000"},
+    holds=lambda stage, name: not stage.cached(name).exists(),
+)
+"""No fault of the hub's: what its small files tell saves fetching the large ones."""
+
 FAULTS: dict[str, HubFault] = {
     "M13-flipped-bit-in-the-cache": HubFault(
         0, ("model.safetensors in the cache had another hash", "fetched into"), damage, holds=is_sound

@@ -53,11 +53,17 @@ socket.getaddrinfo, socket.socket.connect = getaddrinfo, connect
 import forgeml
 from forgeml.cli.main import run
 from forgeml.hub import patience
+from forgeml.training import tracking
 import datasets
 import huggingface_hub
 
 if hurried:
+    # A copy of each model in MLflow's store is half of the time.
+    tracking.Tracker.log_model = lambda *arguments: None
     patience.QUICK, patience.PATIENCE, patience.SILENCE, patience.PAUSES = 0.4, 1.5, 0.4, (0.05, 0.1)
+
+# The library keeps what has come of a file in pieces of this size, which is more than the whole file here.
+huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 10_000
 
 for line in sys.stdin:
     case = json.loads(line)
@@ -303,14 +309,15 @@ class Player:
         }
         environment = {**os.environ, **hub, **places, "HF_ENDPOINT": address, "HF_TOKEN": TOKEN}
         way = "hurried" if self.hurried else "patient"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER, way],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log().open("a"),
-            text=True,
-        )
+        with self._log().open("a") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", DRIVER, way],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         return self._process
 
     def _leave(self) -> None:
