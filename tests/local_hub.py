@@ -11,8 +11,11 @@ import hashlib
 import json
 import re
 import shutil
+import socket
+import struct
+import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +25,17 @@ from typing import Any, Literal, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 Kind = Literal["models", "datasets"]
-Fault = tuple[int, Mapping[str, str]] | tuple[int, Mapping[str, str], bytes]
+
+Piece = bytes | float
+"""Of a body that comes in pieces: bytes to send, or seconds to wait before the next one."""
+Body = bytes | Path | Sequence[Piece]
+Fault = tuple[int, Mapping[str, str]] | tuple[int, Mapping[str, str], bytes | Sequence[Piece]]
+"""Status, headers and body of an answer; the status SILENCE stands for none."""
+
+SILENCE = 0
+"""As a status: the request is taken, and nothing ever comes back."""
+RESET = -1.0
+"""As a piece of a body: the connection ends at once, as if a router had lost it."""
 
 LARGE = 100_000
 """Files of more bytes than this are served as the hub serves files of its large-file storage."""
@@ -100,7 +113,7 @@ class Answer:
     """What goes back to the client."""
 
     status: int = 200
-    body: bytes | Path = b""
+    body: Body = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -122,6 +135,10 @@ class LocalHub:
         self.folder = folder
         self.requests: list[tuple[str, str]] = []
         """Method and path of every request, in the order of arrival."""
+        self.ranges: list[tuple[str, str]] = []
+        """Path, and which bytes were asked for, of every request of a part of a file."""
+        self.over = threading.Event()
+        """Ends all waiting of answers that come late or never."""
         self.faults: dict[str, Fault] = {}
         """Status, headers and body to answer with, by a part of `METHOD /path?query`; the first that fits is taken."""
         self.hiccups: dict[str, Fault] = {}
@@ -129,7 +146,8 @@ class LocalHub:
         self.endpoint = ""
         self._repositories: dict[tuple[Kind, str], Repository] = {}
         self._renamed: dict[tuple[Kind, str], str] = {}
-        self._port = 0
+        self.port = 0
+        """That it listens on, once it has."""
         self._server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
@@ -147,14 +165,15 @@ class LocalHub:
         """Listen: on a free port at first, later again on the one that clients know."""
         if self._server is not None:
             return
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), partial(_Handler, self))
-        self._server.daemon_threads = True
-        self._port = self._server.server_address[1]
-        self.endpoint = f"http://127.0.0.1:{self._port}"
+        self.over = threading.Event()
+        self._server = _Server(("127.0.0.1", self.port), partial(_Handler, self))
+        self.port = self._server.server_address[1]
+        self.endpoint = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def down(self) -> None:
         """Refuse connections from now on, as when the hub or the network is away."""
+        self.over.set()
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -269,6 +288,17 @@ class LocalHub:
         return (repository, commit) if commit else Answer.error(404, "RevisionNotFound")
 
 
+class _Server(ThreadingHTTPServer):
+    """Says nothing of clients that have gone."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tell of all but broken connections."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Passes requests to the hub and writes its answers."""
 
@@ -301,19 +331,39 @@ class _Handler(BaseHTTPRequestHandler):
         form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
         self.hub.requests.append((self.command, self.path))
         answer = self.hub.answer(self.command, self.path, form)
+        if answer.status == SILENCE:
+            self.hub.over.wait()
+            return
         content = answer.body.read_bytes() if isinstance(answer.body, Path) else answer.body
         status, headers = answer.status, dict(answer.headers)
         wanted = _RANGE.fullmatch(self.headers.get("Range", ""))
-        if wanted and status == 200:
+        if wanted:
+            self.hub.ranges.append((self.path, wanted.group()))
+        if wanted and status == 200 and isinstance(content, bytes):
             status, content, extra = _part(content, wanted)
             headers |= extra
         self.send_response(status)
         # A fault may announce more than it sends, as when a connection breaks in the middle of a file.
-        for name, value in {"Content-Length": str(len(content)), "Connection": "close", **headers}.items():
+        pieces = [content] if isinstance(content, bytes) else content
+        length = sum(len(piece) for piece in pieces if isinstance(piece, bytes))
+        for name, value in {"Content-Length": str(length), "Connection": "close", **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            self._send(pieces)
+
+    def _send(self, pieces: Sequence[Piece]) -> None:
+        """Write a body piece by piece."""
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                self.wfile.write(piece)
+            elif piece == RESET:
+                # With this option, closing sends a reset instead of the rest.
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+                return
+            elif self.hub.over.wait(piece):
+                return
 
 
 def _part(content: bytes, wanted: re.Match[str]) -> tuple[int, bytes, dict[str, str]]:

@@ -46,19 +46,20 @@ def model(name):
     from forgeml.hub.client import fetch_model_files
     found = fetch_model_files(model_repository(name), None, ["config.json", "*.safetensors"])
     return {"name": model_repository(name), "commit": found.folder.name, "fetched": found.fetched,
-            "folder": str(found.folder), "note": found.note}
+            "folder": str(found.folder), "note": "; ".join(found.notes)}
 
 read, cases = {"dataset": dataset, "model": model, "pretrained": pretrained}[sys.argv[1]], json.loads(sys.argv[2])
 outcomes = {}
 for name, arguments in cases.items():
     paused.clear()
+    started = time.monotonic()
     try:
         outcomes[name] = read(*arguments)
     except ForgeError as error:
         first = error.problems[0]
         outcomes[name] = {"error": type(error).__name__, "exit_code": error.exit_code, "where": first.where,
                           "what": first.what, "fix": first.fix}
-    outcomes[name]["paused"] = sum(paused)
+    outcomes[name] |= {"paused": sum(paused), "seconds": time.monotonic() - started}
 print(json.dumps(outcomes))
 """
 

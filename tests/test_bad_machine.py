@@ -5,6 +5,7 @@ Each ends in a sentence with a fix, or goes on and says so; nothing is left half
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from command import run
-from forgeml import folders, installed
+from forgeml import folders
 from forgeml.config.schema import Config
 from forgeml.errors import MachineError
 from forgeml.events import Event, StepReport
@@ -219,16 +220,16 @@ def test_e17_libraries_below_the_floor(
     """One line each, before any of them is loaded."""
     versions = {"torch": "2.1.0", "transformers": "4.40.1"}
     lines = ['torch<3,>=2.10; extra == "train"', 'transformers<6,>=5.23; extra == "train"']
-    monkeypatch.setattr(installed, "requires", lambda package: lines)
-    monkeypatch.setattr(installed, "version", versions.__getitem__)
+    monkeypatch.setattr(importlib.metadata, "requires", lambda package: lines)
+    monkeypatch.setattr(importlib.metadata, "version", versions.__getitem__)
     answer = refusal_of(capsys, tmp_path, "train", config)
     assert answer.code == 5
     assert_says(
         answer.err,
         [
-            "torch: version 2.1.0 is installed, and 2.10 or newer is needed",
-            "transformers: version 4.40.1 is installed, and 5.23 or newer is needed",
-            "fix: run pip install --upgrade 'transformers>=5.23'",
+            "torch: version 2.1.0 is installed, 2.10 or newer is wanted",
+            "transformers: version 4.40.1 is installed, 5.23 or newer is wanted",
+            "fix: pip install --upgrade 'transformers>=5.23'",
         ],
     )
 

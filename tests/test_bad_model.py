@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
-import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +17,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
-from local_hub import Answer, LocalHub
 from refusals import answer_of, assert_all_rows, assert_says, refusal_of
 from test_model_pretrained import write_tiny_decoder
-from tiny import write_tiny_bert
 
 FILE = "config.yaml"
 WEIGHTS = "model.safetensors"
@@ -34,8 +28,8 @@ FIVE = (
 )
 
 ELSEWHERE: Mapping[str, str] = {
-    "M25": "tests/test_hub_client.py::test_brief_trouble_is_sat_out",
-    "M27": "tests/test_hub_client.py::test_wrong_bytes_are_not_kept",
+    # The hub's rows are those of the table in hub_faults.py.
+    **{f"M{row}": "tests/test_hub_faults.py::test_fault_ends_as_it_has_to" for row in (*range(21, 34), 35)},
     "M34": "tests/test_data_reading_hub.py::test_older_name_of_one_word_is_followed",
 }
 DOES_NOT_APPLY: Mapping[str, str] = {}
@@ -381,205 +375,6 @@ def test_m11_head_answers_for_the_same_names(model: Path) -> None:
     torch.testing.assert_close(after(ids).logits, before(ids).logits.flip(1))
 
 
-# The hub's rows. The run ends at data that are not there (exit code 3), which is after the model has arrived.
-NO_DATA = "data:\n  dataset: ./nowhere.csv\n"
-HUB_RUNS = """
-import contextlib, io, json, sys, time
-sleep, paused = time.sleep, []
-# The pauses of the libraries are what makes trouble slow; a moment is as good for a test.
-time.sleep = lambda seconds: (paused.append(seconds), sleep(min(seconds, 1) / 50))
-import forgeml.model.pretrained
-from forgeml.cli.main import run
-
-answers = {}
-for name, arguments in json.loads(sys.argv[1]).items():
-    paused.clear()
-    started, err = time.monotonic(), io.StringIO()
-    with contextlib.redirect_stderr(err):
-        code = run(["train", "config.yaml", *arguments])
-    seconds = time.monotonic() - started
-    answers[name] = {"code": code, "err": err.getvalue(), "paused": sum(paused), "seconds": seconds}
-print(json.dumps(answers))
-"""
-DAY = "86400"
-TOKEN = "hf_" + "abcdefghijklmnopqrstuvwxyz"
-
-REFUSED_BY_THE_HUB: dict[str, tuple[list[str], list[str]]] = {
-    "M21-missing": (
-        ["--model.name", "someone/nothing"],
-        ["model.name: someone/nothing is neither on the hub nor a local", "HF_TOKEN", "(it is set)"],
-    ),
-    "M21-private": (
-        ["--model.name", "someone/private"],
-        ["model.name: someone/private is neither on the hub", "if it is private", "(it is set)"],
-    ),
-    "M21-gated": (
-        ["--model.name", "someone/gated"],
-        ["model.name: someone/gated is gated: its owner grants access", "(it is set)"],
-    ),
-    "M22-bad-token": (
-        ["--model.name", "someone/token"],
-        ["model.name", "answered 401 for someone/token: it does not accept the token", "set HF_TOKEN to a valid one"],
-    ),
-    "M23-limited": (
-        ["--model.name", "someone/limited"],
-        ["model.name", "answered 429 for someone/limited", "try again in 7 seconds"],
-    ),
-    "M24-uncached": (
-        ["--model.name", "someone/broken"],
-        ["answered 500 for someone/broken", "is not in the cache", "try again"],
-    ),
-    "M28-portal": (["--model.name", "someone/portal"], ["is not a model hub", "a login in a browser"]),
-    "M28-no-commit": (["--model.name", "someone/headless"], ["is not a model hub", "check HF_ENDPOINT"]),
-    "M28-wrong-etag": (
-        ["--model.name", "someone/etag"],
-        ["model.safetensors of someone/etag came twice with another SHA-256", "try another network"],
-    ),
-    "M33-day": (["--model.name", "someone/day"], ["answered 429 for someone/day", f"try again in {DAY} seconds"]),
-    "M33-day-for-a-file": (["--model.name", "someone/fileday"], ["answered 429 for someone/fileday", "try again"]),
-    "M35-revision": (
-        ["--model.name", "someone/cached", "--model.revision", "mian"],
-        ["model.revision: someone/cached has no revision 'mian'", "did you mean main? it has main"],
-    ),
-}
-ARRIVES = ("someone/cached", "someone/partly", "someone/cut", "someone/moving")
-
-
-class MovingHub(LocalHub):
-    """Gets a new commit of one model as soon as its first file was asked for."""
-
-    moves: Callable[[], object] | None = None
-
-    def answer(self, method: str, target: str, form: Mapping[str, list[str]]) -> Answer:
-        """The reply to a request, after which the model may have moved."""
-        reply = super().answer(method, target, form)
-        if self.moves and re.search("someone/moving/resolve/.*/config.json", target):
-            move, self.moves = self.moves, None
-            move()
-        return reply
-
-
-@pytest.fixture(scope="module")
-def weights(tiny_model: Path) -> str:
-    """SHA-256 of the weights that every good model of the hub has."""
-    return hashlib.sha256((tiny_model / WEIGHTS).read_bytes()).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def hub_runs(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
-    """All command lines that ask the hub: while it is well, while it is broken, and while it is down."""
-    folder = tmp_path_factory.mktemp("runs")
-    with MovingHub(tmp_path_factory.mktemp("hub")) as hub:
-        publish(hub, tiny_model)
-        newer = write_tiny_bert(folder.parent / f"{folder.name}-newer", seed=7)
-        hub.moves = lambda: hub.add_model("someone/moving", newer)
-        cases = {name: ["--model.name", name] for name in ARRIVES}
-        cases["too long"] = ["--model.name", "someone/long", "--model.max_length", "4000"]
-        runs = run_all(hub, folder, cases | {name: words for name, (words, _) in REFUSED_BY_THE_HUB.items()})
-        # As after a download that was cut off.
-        (snapshot_of("someone/partly", folder) / WEIGHTS).unlink()
-        hub.faults["/models/someone/cached"] = (500, {})
-        again = {f"{name} again": ["--model.name", name] for name in ("someone/cached", "someone/partly")}
-        runs |= run_all(hub, folder, again)
-        hub.down()
-        runs |= run_all(hub, folder, {"someone/cached down": ["--model.name", "someone/cached"]})
-        runs["folder"] = {"path": folder}
-        yield runs
-
-
-def publish(hub: LocalHub, model: Path) -> None:
-    """Put the models on the hub, each with its own trouble."""
-    names = ("private", "gated", "token", "limited", "broken", "portal", "headless", "etag", "day", "fileday", "long")
-    for name in (*ARRIVES, *(f"someone/{name}" for name in names)):
-        commit = hub.add_model(name, model)
-    content = (model / WEIGHTS).read_bytes()
-    other = "0" * 64
-    hub.faults |= {
-        "/someone/private": (404, {"X-Error-Code": "RepoNotFound"}),
-        "/someone/gated": (403, {"X-Error-Code": "GatedRepo"}),
-        "/someone/token": (401, {"X-Error-Message": "Invalid credentials in Authorization header"}),
-        "/someone/limited": (429, {"Retry-After": "7"}),
-        "/someone/broken": (500, {}),
-        "/someone/portal": (200, {"Content-Type": "text/html"}, b"<html>Please log in</html>"),
-        "HEAD /someone/headless/resolve": (200, {"ETag": f'"{other}"'}),
-        f"HEAD /someone/etag/resolve/{commit}/{WEIGHTS}": (
-            200,
-            {"ETag": f'"{other}"', "X-Repo-Commit": commit, "Content-Length": str(len(content))},
-        ),
-        "/someone/day": (429, {"Retry-After": DAY}),
-        "/someone/fileday/resolve": (429, {"Retry-After": DAY}),
-    }
-    cut = (200, {"Content-Length": str(len(content))}, content[: len(content) // 2])
-    hub.hiccups[f"GET /someone/cut/resolve/{commit}/{WEIGHTS}"] = cut
-
-
-def run_all(hub: LocalHub, folder: Path, cases: Mapping[str, list[str]]) -> dict[str, dict[str, Any]]:
-    """What each command line says, all of them in one process that knows no hub but this one."""
-    (folder / FILE).write_text("model:\n  name: someone/nothing\n" + NO_DATA)
-    environment = {**os.environ, **hub.environment(folder / "home"), "HF_TOKEN": TOKEN}
-    command = [sys.executable, "-c", HUB_RUNS, json.dumps(cases)]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
-def snapshot_of(name: str, folder: Path) -> Path:
-    """The only commit of a model in the cache."""
-    (found,) = (folder / "home" / "hub" / f"models--{name.replace('/', '--')}" / "snapshots").iterdir()
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", REFUSED_BY_THE_HUB)
-def test_refusal_of_the_hub_is_told(name: str, hub_runs: dict[str, dict[str, Any]]) -> None:
-    """Exit code 6 with the model's name and a fix, within bounded time, and without the token."""
-    answer = hub_runs[name]
-    assert answer["code"] == 6, answer["err"]
-    assert_says(answer["err"], [*REFUSED_BY_THE_HUB[name][1], "\n  fix: "])
-    assert "Traceback" not in answer["err"]
-    assert TOKEN not in answer["err"]
-    assert answer["paused"] < 120
-
-
-# Models that arrive all the same, and what is said of that.
-SERVED: dict[str, tuple[str, str]] = {
-    "M24-cached": ("someone/cached again", "answered 500 for someone/cached; the copy in the cache serves"),
-    "M26-cut-off-body": ("someone/cut", "fetched into"),
-    "M30-hub-down": ("someone/cached down", "the copy in the cache serves"),
-    "M31-partial": ("someone/partly again", "fetched into"),
-    "M32-moving": ("someone/moving", "fetched into"),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SERVED)
-def test_trouble_of_the_hub_is_overcome(name: str, hub_runs: dict[str, dict[str, Any]], weights: str) -> None:
-    """The run gets past the model, says how, and the weights are those of one commit."""
-    case, words = SERVED[name]
-    answer = hub_runs[case]
-    assert answer["code"] == 3, answer["err"]
-    assert words in " ".join(answer["err"].split())
-    assert answer["seconds"] < 5
-    fetched = snapshot_of(case.split()[0], hub_runs["folder"]["path"])
-    assert hashlib.sha256((fetched / WEIGHTS).read_bytes()).hexdigest() == weights
-
-
-@pytest.mark.slow
-def test_c09_length_above_the_positions_on_the_hub(hub_runs: dict[str, dict[str, Any]]) -> None:
-    """A length that the model cannot read is refused with both numbers, also for a model from the hub."""
-    answer = hub_runs["too long"]
-    assert answer["code"] == 2
-    assert_says(answer["err"], ["model.max_length: 4000 tokens, but someone/long reads at most 128", "\n  fix: "])
-
-
-@pytest.mark.slow
-def test_c09_length_is_checked_before_the_weights_arrive(hub_runs: dict[str, dict[str, Any]]) -> None:
-    """Nobody waits for a large download to learn that."""
-    assert not (snapshot_of("someone/long", hub_runs["folder"]["path"]) / WEIGHTS).exists()
-
-
 def test_m29_offline_and_not_cached(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The model's name, the cache, and the switch to run with once there is a network."""
     answer = refusal_of(capsys, tmp_path, "train", config, "--model.name", "someone/nothing")
@@ -592,5 +387,5 @@ def test_m29_offline_and_not_cached(config: Path, tmp_path: Path, capsys: pytest
 
 def test_every_row_is_covered() -> None:
     """Each of the rows M01 to M36 has a test, and the tests that are named do exist."""
-    here = [*FOLDERS, *SAVED, *GOES_ON, *REFUSED_BY_THE_HUB, *SERVED, "M29"]
+    here = [*FOLDERS, *SAVED, *GOES_ON, "M29"]
     assert_all_rows("M", 36, here, ELSEWHERE, DOES_NOT_APPLY)

@@ -169,6 +169,24 @@ def test_signals_have_the_codes_of_the_shell(error: BaseException, code: int, mo
     assert door.run(["train"]) == code
 
 
+def test_bug_report_shows_no_secret(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file is made to be sent to somebody, so addresses in it have lost their passwords, and tokens are hidden."""
+    secret = "hf_" + "a" * 30
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise ZeroDivisionError(f"at https://me:s3cret@hub.example/x with {secret}")
+
+    monkeypatch.setattr(door, "app", fail)
+    assert door.run(["train"]) == 1
+    said = capsys.readouterr().err
+    log = Path(said.rsplit(" ", 1)[1].strip())
+    for text in (said, log.read_text()):
+        assert "https://" in text
+        assert "s3cret" not in text
+        assert secret not in text
+    log.unlink()
+
+
 def test_bug_leaves_one_sentence_and_a_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

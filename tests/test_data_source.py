@@ -21,7 +21,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     """What the hub is asked for; it has everything."""
     calls: Asked = []
 
-    def read_hub(dataset: str, subset: str | None, revision: str | None) -> Source:
+    def read_hub(dataset: str, subset: str | None, revision: str | None, *, hub_away: bool) -> Source:
         calls.append((dataset, subset, revision))
         return Source(dataset, "commit", {"train": pa.table({"text": ["a"]})})
 
@@ -78,7 +78,7 @@ def test_setting_of_files_is_refused_for_the_hub(setting: str, value: str, asked
 def test_folder_that_was_not_taken_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the hub does not have the name, a folder of that name is said to be there and what it lacks."""
 
-    def refuse(dataset: str, subset: str | None, revision: str | None) -> Source:
+    def refuse(dataset: str, subset: str | None, revision: str | None, *, hub_away: bool) -> Source:
         raise HubError.at("data.dataset", f"{dataset} is not on the hub", "check the spelling")
 
     monkeypatch.setattr(hub, "read_hub", refuse)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from doctoring import findings, states
 from forgeml.doctor import hub_cache as module
-from forgeml.doctor.hub_cache import is_whole
 from forgeml.events import Event, Progress
 
 LARGE, SMALL = b"weights " * 10_000, b'{"a": 1}'
@@ -98,21 +96,3 @@ def test_halves_and_lost_files_are_told(hub: Path) -> None:
     assert "1 files that were not fetched to their end, 5 kB" in half.text
     assert "config.json leads to a file that is gone" in lost.text
     assert lost.fix.startswith(f"run rm -r {hub / 'models--someone--some-model'}")
-
-
-def test_name_that_is_no_hash_says_nothing(tmp_path: Path) -> None:
-    """Other caches call their files otherwise."""
-    (tmp_path / "etag-of-a-mirror").write_bytes(SMALL)
-    assert is_whole(tmp_path / "etag-of-a-mirror") is None
-
-
-def test_hash_is_that_of_git(tmp_path: Path) -> None:
-    """Git itself calls the file the same."""
-    (tmp_path / of_git(SMALL)).write_bytes(SMALL)
-    assert is_whole(tmp_path / of_git(SMALL)) is True
-    command = ["git", "hash-object", str(tmp_path / of_git(SMALL))]
-    try:
-        named = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except OSError:
-        pytest.skip("there is no git")
-    assert named == of_git(SMALL)

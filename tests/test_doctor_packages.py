@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from doctoring import findings, states, wrong
 from forgeml.doctor import packages as module
-from forgeml.installed import Wanted
+from forgeml.floors import Wanted
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *packages: Wanted) -> None:
     """Let these be all that is wanted."""
 
-    def wanted(extras: Sequence[str]) -> list[Wanted]:
+    def wanted(*extras: str) -> list[Wanted]:
         return [one for one in packages if one.extra in extras]
 
     monkeypatch.setattr(module, "wanted", wanted)
@@ -31,7 +29,7 @@ def test_too_old_and_too_new_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one is a problem, the other a warning, each with the command that mends it."""
     installed(monkeypatch, Wanted("torch", "train", "2.10", "3", "2.1"), Wanted("mlflow", "train", "3.17", "4", "4.0"))
     _, old, new = findings("packages")
-    assert (old.state, old.fix) == ("problem", "run pip install --upgrade 'torch>=2.10'")
+    assert (old.state, old.fix) == ("problem", "pip install --upgrade 'torch>=2.10'")
     assert (new.state, new.fix) == ("warning", "run pip install 'mlflow>=3.17,<4'")
 
 

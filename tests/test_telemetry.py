@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -25,3 +26,24 @@ def test_engines_leave_no_trace_in_the_home(engines: Path, tmp_path: Path, monke
     done = run(sys.executable, "-c", OPENED, engines)
     assert done.returncode == 0, done.stderr
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+SWITCHES = """
+import os
+import forgeml
+from huggingface_hub import constants
+assert constants.HF_HUB_DISABLE_TELEMETRY
+assert constants.HF_HUB_DISABLE_XET
+assert os.environ["DISABLE_SAFETENSORS_CONVERSION"] == "1"
+assert os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] == "0"
+assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+"""
+
+
+def test_switches_are_set_before_the_libraries_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever imports any part of ForgeML has reports and the conversion of weights off, without setting anything."""
+    for name in list(os.environ):
+        if name.startswith(("HF_", "DISABLE_", "MLFLOW_")):
+            monkeypatch.delenv(name)
+    done = run(sys.executable, "-c", SWITCHES)
+    assert done.returncode == 0, done.stderr

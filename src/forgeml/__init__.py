@@ -24,10 +24,11 @@ _HOMES = {
     "train": "forgeml.training.train",
 }
 
-# The libraries read these once, when they are imported: no usage reports, and no token posted to a service that
-# converts pickled weights.
+# The libraries read these once, when they are imported: no usage reports, no token posted to a service that converts
+# pickled weights, and no second way of fetching files, which could not be held to a time limit.
 for _variable, _value in {
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_XET": "1",
     "HF_UPDATE_DOWNLOAD_COUNTS": "0",
     "ORT_DISABLE_TELEMETRY": "1",
     "DISABLE_SAFETENSORS_CONVERSION": "1",
@@ -44,4 +45,7 @@ def __getattr__(name: str) -> object:
     """Look a public name up in its home."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    if name == "train":
+        # Before any of these packages is imported.
+        importlib.import_module("forgeml.floors").check_floors("train")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -229,6 +229,8 @@ class Pretrained:
     fetched: bool
     note: str = ""
     """A sentence on what the user might not expect of where it came from."""
+    hub_away: bool = False
+    """Whether the hub was asked for it in vain, so that there is no use in asking for the data."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from typer.exceptions import TyperException
 
 from forgeml.cli import config, doctor, evaluate, export, init, optimize, plan, predict, serve, streams, train
 from forgeml.cli.arguments import CONTEXT
+from forgeml.config.opening import hide_secrets
 from forgeml.errors import ForgeError, MachineError, Stopped
+from forgeml.floors import check_floors
 from forgeml.machine import place_in_run
 
 HELP = """Turn one YAML file into a text classifier in use.
@@ -60,6 +62,8 @@ EXTRAS = {
     "serve": ("fastapi", "starlette", "uvicorn", "httptools", "prometheus_client"),
 }
 """Packages that only some commands need, by the extra that installs them."""
+EXTRA_OF = {**dict.fromkeys(("init", "plan", "train", "optimize", "export"), "train"), "serve": "serve"}
+"""The extra without which a command does nothing."""
 
 ONE_STOP_S = 1.0
 """A further signal within this time belongs to the first: `timeout` and service managers send two at once."""
@@ -78,11 +82,14 @@ app = typer.Typer(help=HELP, add_completion=False, rich_markup_mode=None, pretty
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand != "doctor":
+        # That one tells it among all else that it finds.
+        check_floors(EXTRA_OF.get(context.invoked_subcommand or "", ""))
 
 
 app.command("init", context_settings=CONTEXT)(init.init)
@@ -200,10 +207,10 @@ def _absent(error: ModuleNotFoundError) -> int:
 
 def _bug(error: BaseException) -> int:
     with tempfile.NamedTemporaryFile("w", prefix="forgeml-", suffix=".log", delete=False, encoding="utf-8") as log:
-        traceback.print_exception(error, file=log)
+        log.write(hide_secrets("".join(traceback.format_exception(error))))
     _say(f"forgeml: a bug: {type(error).__name__}: {error}\n  fix: report it with {log.name}")
     return BUG
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201
+    print(hide_secrets(text), file=sys.stderr)  # noqa: T201

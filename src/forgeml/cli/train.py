@@ -39,6 +39,7 @@ def train(
     from forgeml.cli.console import Watcher, metrics_table
     from forgeml.config.loading import load_config, parse_overrides, place_settings, warnings
     from forgeml.events import Note
+    from forgeml.training.lock import refuse_if_held
 
     place = place_in_run()
     with _said_once(place):
@@ -53,7 +54,9 @@ def train(
             tell(Note("configuration", odd, warning=True))
         try:
             # The slow imports come after all that can be told in an instant, such as a typing error.
-            _look_around(config.output_dir, place)
+            if not place.launched:
+                # The other processes of a run would find it held by their own main one.
+                refuse_if_held(config.output_dir)
             from forgeml.training.processes import leave
             from forgeml.training.train import train as run
 
@@ -79,17 +82,6 @@ def train(
         )
     else:
         metrics_table(result.metrics)
-
-
-def _look_around(output_dir: str, place: Place) -> None:
-    """Refuse libraries that are too old, and a folder that another training has."""
-    from forgeml.installed import check_installed
-    from forgeml.training.lock import refuse_if_held
-
-    check_installed(("", "train"))
-    if not place.launched:
-        # The other processes of a run would find it held by their own main one.
-        refuse_if_held(output_dir)
 
 
 @contextmanager

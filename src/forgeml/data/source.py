@@ -18,12 +18,13 @@ HUB_ONLY, FILES_ONLY = ("subset", "revision"), ("delimiter", "encoding", "field"
 """Settings that mean something only for data sets on the hub, or only for local files."""
 
 
-def read_source(data: DataConfig, on_progress: OnProgress = ignore) -> Source:
+def read_source(data: DataConfig, on_progress: OnProgress = ignore, *, hub_away: bool = False) -> Source:
     """Read labelled text from local files, or else from the hub.
 
     Args:
         data: where it lies and how it is to be read.
         on_progress: told of the reading of local files: the task in words, bytes done and bytes in all.
+        hub_away: the hub was asked in vain a moment ago, so what is cached serves without one more question.
 
     Raises:
         ConfigError: there is no encoding of the name that is set.
@@ -35,7 +36,8 @@ def read_source(data: DataConfig, on_progress: OnProgress = ignore) -> Source:
         fix = "leave it out, or set data.dataset to a local file"
         _refuse_set(data, FILES_ONLY, f"{dataset} is on the hub, where it has no use", fix)
         with or_folder(dataset, lambda: places.lack(Path(dataset))):
-            source: Source = importlib.import_module(HUB).read_hub(dataset, data.subset, data.revision)
+            read_hub = importlib.import_module(HUB).read_hub
+            source: Source = read_hub(dataset, data.subset, data.revision, hub_away=hub_away)
             return source
     fix = "leave it out, or set data.dataset to a data set on the hub"
     name = dataset if isinstance(dataset, str) else "the data set"

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from forgeml.doctor.finding import Finding, Subject, Tell, ok, problem, size, warning
 from forgeml.doctor.places import cache_places
 from forgeml.events import Progress
 from forgeml.folders import size_of
-
-PIECE = 4_000_000
-"""Bytes read at once."""
+from forgeml.hub.blobs import Blob, check_cache
 
 
 def check(subject: Subject, tell: Tell) -> Iterator[Finding]:
@@ -28,58 +24,31 @@ def check(subject: Subject, tell: Tell) -> Iterator[Finding]:
 
 
 def _fetched(hub: Path, fast: bool, tell: Tell) -> Iterator[Finding]:
-    repositories = sorted(entry for entry in _inside(hub) if re.match("(models|datasets)--", entry.name))
+    repositories = [entry for entry in _inside(hub) if re.match("(models|datasets)--", entry.name)]
     if not repositories:
         yield ok("hub cache", f"{hub}: nothing yet", folder=str(hub), repositories=[])
         return
     blobs = [blob for one in repositories for blob in _inside(one / "blobs") if blob.is_file()]
-    broken = [] if fast else list(_damaged(blobs, tell))
+    broken = [] if fast else list(_damaged(hub, blobs, tell))
     looked = "names alone looked at" if fast else f"{len(blobs)} files, each compared with its hash"
     text = f"{hub}: {len(repositories)} models and data sets, {size(size_of(hub))}, {looked}"
-    facts = {"folder": str(hub), "repositories": [one.name for one in repositories], "damaged": list(map(str, broken))}
-    yield ok("hub cache", text, **facts)
+    names = [blob.path.as_posix() for blob in broken]
+    yield ok("hub cache", text, folder=str(hub), repositories=[one.name for one in repositories], damaged=names)
     for blob in broken:
-        text = f"{_owner(blob)}: {blob} is not what was fetched, {size(blob.stat().st_size)}"
-        yield problem("hub cache", text, f"run rm {blob}, and it is fetched again")
+        text = f"{blob.repository}: {blob.path} is not what was fetched, {size(blob.bytes)}"
+        yield problem("hub cache", text, f"run rm {blob.path}, and it is fetched again")
     yield from _halves(blobs)
     yield from _lost(repositories)
 
 
-def _damaged(blobs: list[Path], tell: Tell) -> Iterator[Path]:
+def _damaged(hub: Path, blobs: list[Path], tell: Tell) -> Iterator[Blob]:
     """Files whose bytes are not those that their name is the hash of."""
     total, done = sum(blob.stat().st_size for blob in blobs), 0
-
-    def read(count: int) -> None:
-        nonlocal done
-        done += count
+    for blob in check_cache(hub):
+        done += blob.bytes
         tell(Progress("hash files", done, total))
-
-    for blob in blobs:
-        if is_whole(blob, read) is False:
+        if blob.sound is False:
             yield blob
-
-
-def is_whole(blob: Path, on_progress: Callable[[int], None] = lambda count: None) -> bool | None:
-    """Whether a file of the hub's cache has the hash that it is called by; None where its name is no hash.
-
-    Large files are called by their SHA-256, small ones by the SHA-1 that git gives them.
-
-    Args:
-        blob: the file.
-        on_progress: told of the bytes as they are read.
-    """
-    digest: Any
-    if re.fullmatch("[0-9a-f]{64}", blob.name):
-        digest = hashlib.sha256()
-    elif re.fullmatch("[0-9a-f]{40}", blob.name):
-        digest = hashlib.sha1(f"blob {blob.stat().st_size}\0".encode(), usedforsecurity=False)
-    else:
-        return None
-    with blob.open("rb") as content:
-        while piece := content.read(PIECE):
-            digest.update(piece)
-            on_progress(len(piece))
-    return bool(digest.hexdigest() == blob.name)
 
 
 def _halves(blobs: list[Path]) -> Iterator[Finding]:
@@ -96,7 +65,7 @@ def _lost(repositories: list[Path]) -> Iterator[Finding]:
     for one in repositories:
         lost = [path for path in (one / "snapshots").rglob("*") if path.is_symlink() and not path.exists()]
         if lost:
-            text = f"{_owner(one / 'blobs' / 'any')}: {lost[0]} leads to a file that is gone"
+            text = f"{lost[0]} leads to a file that is gone"
             more = f", and {len(lost) - 1} more do" if len(lost) > 1 else ""
             yield warning("hub cache", f"{text}{more}", f"run rm -r {one}, and it is fetched again")
 
@@ -104,8 +73,3 @@ def _lost(repositories: list[Path]) -> Iterator[Finding]:
 def _inside(folder: Path) -> list[Path]:
     """What is in a folder; nothing where there is none."""
     return sorted(Path(entry) for entry in os.scandir(folder)) if folder.is_dir() else []
-
-
-def _owner(blob: Path) -> str:
-    """The repository that a file of the cache belongs to, as the hub names it."""
-    return "/".join(blob.parent.parent.name.split("--")[1:])

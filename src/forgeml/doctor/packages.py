@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from forgeml.doctor.finding import Finding, Subject, Tell, from_problem, ok, warning
-from forgeml.installed import Wanted, too_old, wanted
+from forgeml.floors import Wanted, wanted
 from forgeml.machine import versions
 
 NEEDED = ("", "train")
@@ -17,10 +17,10 @@ def check(subject: Subject, tell: Tell) -> Iterator[Finding]:
     """Versions, those that are out of range, and what is absent."""
     found = versions()
     yield ok("packages", ", ".join(f"{name} {number}" for name, number in found.items()), versions=found)
-    needed, optional = wanted(NEEDED), wanted(OPTIONAL)
+    needed, optional = wanted(*NEEDED), wanted(*OPTIONAL)
     for one in dict.fromkeys([*needed, *optional]):
         if one.too_old:
-            yield from_problem("packages", too_old(one))
+            yield from_problem("packages", one.age())
         elif one.too_new:
             text = f"{one.package} {one.found}: ForgeML was tried with versions before {one.ceiling}"
             yield warning("packages", text, f"run pip install '{one.package}>={one.floor},<{one.ceiling}'")

@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from logging import CRITICAL
 from pathlib import Path
-from typing import Any, TypeVar
 
 import huggingface_hub
-from huggingface_hub import constants
-from huggingface_hub.errors import (
-    FileMetadataError,
-    HfHubHTTPError,
-    HfUriError,
-    HFValidationError,
-    IncompleteSnapshotError,
-    LocalEntryNotFoundError,
-)
-from huggingface_hub.utils import (  # type: ignore[attr-defined]
-    enable_progress_bars,
-    hf_raise_for_status,
-    parse_ratelimit_headers,
-)
+from huggingface_hub.errors import FileMetadataError, HfHubHTTPError, HfUriError, HFValidationError
+from huggingface_hub.utils import disable_progress_bars, enable_progress_bars, logging  # type: ignore[attr-defined]
 
 from forgeml.errors import HubError
-from forgeml.hub.errors import PASSING, Asked, HubAwayError, hub_errors, status_of
+from forgeml.hub.blobs import damaged, discard
+from forgeml.hub.errors import ANOTHER_NETWORK, Asked, HubAwayError, hub_errors
+from forgeml.hub.patience import in_time, patient
+from forgeml.hub.wanted import Wanted
 
-Result = TypeVar("Result")
-
-SECONDS_TO_ANSWER = 10.0
-"""How long the first question may take, which decides whether the hub is there."""
-PAUSES = (1.0, 2.0)
-"""Seconds to wait before each further try, where the hub says that it is busy or broken for the moment."""
-PATIENCE = 20.0
-"""Seconds after which nothing is tried again: the client has its own, longer pauses for some of the requests."""
+# What it has to say of trouble is said in errors and notes, and bars are for terminals.
+logging.set_verbosity(CRITICAL)
+if not sys.stderr.isatty():
+    disable_progress_bars()
 
 
 @dataclass(frozen=True)
@@ -58,8 +41,10 @@ class Fetched:
     """In the cache, named by the commit."""
     fetched: bool
     """Whether anything came over the network."""
-    note: str = ""
-    """Why the copy in the cache serves though the hub was asked; empty when it answered or must not be asked."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what the user might not expect of where they came from."""
+    hub_away: bool = False
+    """Whether the hub was asked and gave no usable answer."""
 
 
 def fetch_model_files(
@@ -71,12 +56,13 @@ def fetch_model_files(
 ) -> Fetched:
     """Bring the files that match `patterns` to this machine, all from the one commit that `revision` stands for.
 
-    The hub is not asked where `revision` is a commit of which all these files are in the cache.
+    The hub is not asked where `revision` is a commit of which all these files are in the cache. Where they are in the
+    cache of what was another revision's commit, it is asked once, and for a short time.
 
     Args:
         repository: owner/name.
         revision: branch, tag or commit.
-        patterns: of the names of files.
+        patterns: of the names of files; those in folders of the repository are not meant.
         small: those of the patterns whose files come first.
         check: looks at the folder with the small files alone; what it raises saves fetching the others.
 
@@ -85,75 +71,65 @@ def fetch_model_files(
         MachineError: the files cannot be written.
     """
     asked = Asked("model", repository, revision)
-    wanted: dict[str, Any] = {
-        "revision": revision or constants.DEFAULT_REVISION,
-        "allow_patterns": list(patterns),
-        "ignore_patterns": ["*/*"],
-    }
-    if asked.pinned and (folder := _whole_copy(asked, wanted)):
-        return Fetched(folder, fetched=False)
+    wanted = Wanted(asked, tuple(patterns), ignored=("*/*",))
+    notes = _without_damaged(wanted)
+    cached, missing = wanted.folder(), wanted.missing()
+    whole = cached is not None and missing == []
+    if cached and whole and asked.pinned:
+        return Fetched(cached, False, notes)
+    serves = cached is not None and not missing
     try:
-        found = look_up(asked)
-        with hub_errors(asked):
-            before = _cached_files({**wanted, "repo_id": repository, "revision": found.commit})
-            if small:
-                first = _download(asked, {**wanted, "allow_patterns": list(small)}, before)
-                check(first)
-                # The branch may have moved on in between.
-                wanted["revision"] = first.name
-            folder = _download(asked, wanted, before)
-        return Fetched(folder, before != set(folder.iterdir()))
+        found = look_up(asked, quick=serves)
+        if cached and whole and cached.name == found.commit:
+            return Fetched(cached, False, notes)
+        before = wanted.at(found.commit).present()
+        if small:
+            first = download(replace(wanted, patterns=tuple(small)))
+            check(first)
+            # The branch may have moved on in between.
+            wanted = wanted.at(first.name)
+        folder = download(wanted)
+        return Fetched(folder, set(before) != set(wanted.at(folder.name).present()), notes)
     except HubAwayError as away:
-        return Fetched(_cached_model(asked, wanted, away), fetched=False, note=away.note())
+        if cached is None or not serves:
+            partly = f"only a part of {repository} is in the cache, missing: {', '.join(missing or ())}"
+            raise away.without("; ".join([partly if cached else asked.not_cached(), *notes])) from away
+        return Fetched(cached, False, (*notes, *away.notes()), hub_away=True)
 
 
-def _whole_copy(asked: Asked, wanted: dict[str, Any]) -> Path | None:
-    """The folder of a commit, if all that it has of what is wanted is known to be in the cache."""
-    try:
-        # Without the list of files the client could not tell a part from the whole.
-        huggingface_hub.get_cached_repo_tree(asked.name, revision=asked.revision)
-        return Path(huggingface_hub.snapshot_download(asked.name, local_files_only=True, **wanted))
-    except (LocalEntryNotFoundError, HFValidationError, HfUriError):
-        return None
+def download(wanted: Wanted) -> Path:
+    """Fetch those of the files that are not in the cache, and see that all are what the hub has announced.
+
+    The library does not compare them. What came with another hash is fetched once more and does not stay.
+
+    Returns:
+        The commit's folder in the cache.
+
+    Raises:
+        HubAwayError: the hub gave no usable answer.
+        HubError: not found or not allowed, or a file came damaged twice.
+        MachineError: the cache cannot be written.
+    """
+    with hub_errors(wanted.asked):
+        for _ in range(2):
+            with patient():
+                folder = Path(huggingface_hub.snapshot_download(**wanted.request))
+            bad = damaged(wanted.at(folder.name).present())
+            if not bad:
+                return folder
+            discard(bad)
+    what = f"{bad[0].name} of {wanted.asked.name} came twice with another hash than the hub announced"
+    raise HubError.at(wanted.asked.setting, what, ANOTHER_NETWORK)
 
 
-def _cached_files(wanted: dict[str, Any]) -> set[Path]:
-    try:
-        return set(Path(huggingface_hub.snapshot_download(local_files_only=True, **wanted)).iterdir())
-    except LocalEntryNotFoundError:
-        return set()
-
-
-def _download(asked: Asked, wanted: dict[str, Any], before: set[Path]) -> Path:
-    """Fetch what is absent; the client does not compare it with what the hub announced, so that is done here."""
-    for _ in range(2):
-        folder = Path(patiently(lambda: huggingface_hub.snapshot_download(asked.name, **wanted)))
-        damaged = [file for file in set(folder.iterdir()) - before if not _is_as_announced(file)]
-        if not damaged:
-            return folder
-        for file in damaged:
-            file.resolve().unlink()
-            file.unlink()
-    what = f"{damaged[0].name} of {asked.name} came twice with another SHA-256 than the hub announced"
-    raise HubError.at(asked.setting, what, "try another network, or a proxy that passes files on as they are")
-
-
-def _is_as_announced(file: Path) -> bool:
-    """Whether a large file has the SHA-256 that it is stored under; small ones are stored under other hashes."""
-    stored = file.resolve()
-    if not re.fullmatch("[0-9a-f]{64}", stored.name):
-        return True
-    with stored.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest() == stored.name
-
-
-def _cached_model(asked: Asked, wanted: dict[str, Any], away: HubAwayError) -> Path:
-    try:
-        return Path(huggingface_hub.snapshot_download(asked.name, local_files_only=True, **wanted))
-    except IncompleteSnapshotError as error:
-        raise away.without(f"only a part of {asked.name} is in the cache ({error.snapshot_path})") from error
-    except LocalEntryNotFoundError:
-        raise away.without(asked.not_cached()) from away
+def _without_damaged(wanted: Wanted) -> tuple[str, ...]:
+    """Take what is damaged out of the cache, so that it comes anew, with a sentence on it."""
+    with hub_errors(wanted.asked):
+        bad = damaged(wanted.present())
+        discard(bad)
+    names = ", ".join(file.name for file in bad)
+    told = f"{names} in the cache had another hash than it was stored under, and was taken out"
+    return (told,) if bad else ()
 
 
 def show_downloads() -> None:
@@ -162,17 +138,25 @@ def show_downloads() -> None:
         enable_progress_bars()
 
 
-def look_up(asked: Asked) -> Found:
+def look_up(asked: Asked, *, quick: bool = False) -> Found:
     """Ask the hub for a repository's full name and the commit that its revision stands for now.
+
+    Args:
+        asked: the repository.
+        quick: ask once and wait for a short time only, as what is cached can serve.
 
     Raises:
         HubAwayError: the hub gave no usable answer.
         HubError: not found or not allowed.
     """
-    ask: dict[str, Any] = {"repo_type": asked.kind, "revision": asked.revision, "timeout": SECONDS_TO_ANSWER}
+    with hub_errors(asked):
+        return in_time(lambda: _facts(asked), quick=quick)
+
+
+def _facts(asked: Asked) -> Found:
     with hub_errors(asked):
         try:
-            facts = patiently(lambda: huggingface_hub.HfApi().repo_info(asked.name, **ask))
+            facts = huggingface_hub.HfApi().repo_info(asked.name, repo_type=asked.kind, revision=asked.revision)
         except (HFValidationError, HfUriError, HfHubHTTPError):
             raise
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -181,52 +165,3 @@ def look_up(asked: Asked) -> Found:
         if not facts.sha:
             raise FileMetadataError("no commit")
     return Found(facts.id, facts.sha)
-
-
-def patiently(call: Callable[[], Result]) -> Result:
-    """Call, and call again after a pause while the hub answers with a status that may pass.
-
-    Raises:
-        OSError: what the last call raised.
-    """
-    started = time.monotonic()
-    with _bounded_waits():
-        for pause in PAUSES:
-            try:
-                return call()
-            except OSError as error:
-                if status_of(error) not in PASSING or time.monotonic() - started > PATIENCE:
-                    raise
-            time.sleep(pause)
-        return call()
-
-
-@contextmanager
-def _bounded_waits() -> Iterator[None]:
-    """Keep the client from sleeping for as long as the hub asks for, which may be a day, again and again."""
-    waits = 0.0
-
-    def count(response: Any) -> None:  # noqa: ANN401 of the client's own HTTP library
-        nonlocal waits
-        waits += _wait_asked_for(response) if response.status_code in PASSING else 0.0
-        if waits > PATIENCE:
-            # An error of this kind is not one of those after which the client tries again.
-            response.read()
-            hf_raise_for_status(response)
-
-    session = huggingface_hub.get_session()
-    before = session.event_hooks
-    session.event_hooks = {**before, "response": [*before["response"], count]}
-    try:
-        yield
-    finally:
-        session.event_hooks = before
-
-
-def _wait_asked_for(response: Any) -> float:  # noqa: ANN401
-    """Seconds that the answer asks to wait, by either of the headers that the client obeys."""
-    limit = parse_ratelimit_headers(response.headers) if response.status_code == 429 else None
-    if limit is not None and limit.remaining == 0:
-        return float(limit.reset_in_seconds)
-    wait = response.headers.get("Retry-After", "").strip()
-    return float(wait) if wait.isdigit() else 0.0

@@ -24,11 +24,12 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
+from forgeml.config.opening import hide_secrets
 from forgeml.errors import ForgeError, HubError, MachineError, nearest
 from forgeml.hub.names import DATASETS, MODELS, name_in_address
+from forgeml.hub.patience import PASSING
 
-PASSING = frozenset({408, 429, 500, 502, 503, 504})
-"""Statuses that a second try may turn into a success."""
+ANOTHER_NETWORK = "try another network, or a proxy that passes files on as they are"
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ class Asked:
 class HubAwayError(HubError):
     """The hub gave no usable answer, so that what is cached may serve instead."""
 
-    def note(self) -> str:
-        """The sentence for when the cache serves; empty where the user wanted it so."""
-        return "" if constants.HF_HUB_OFFLINE else f"{self.problems[0].what}; the copy in the cache serves"
+    def notes(self) -> tuple[str, ...]:
+        """The sentence for when the cache serves; none where the user wanted it so."""
+        return () if constants.HF_HUB_OFFLINE else (f"{self.problems[0].what}; the copy in the cache serves",)
 
     def without(self, lack: str) -> HubError:
         """The error to end with, as the cache has this lack."""
@@ -153,7 +154,7 @@ def _in_words(asked: Asked, error: BaseException) -> ForgeError:
             fix = f"write {name_in_address(name) or 'owner/name, or the path of a local file or folder'}"
             return HubError.at(setting, f"{name!r} is no name that the hub could have", fix)
         case FileMetadataError():
-            what = f"what answers at {constants.ENDPOINT} is not a model hub"
+            what = f"what answers at {_endpoint()} is not a model hub"
             return HubAwayError.at(setting, what, "check HF_ENDPOINT; a network may also ask for a login in a browser")
         case HfHubHTTPError():
             return _refused(asked, error)
@@ -161,6 +162,10 @@ def _in_words(asked: Asked, error: BaseException) -> ForgeError:
             return HubAwayError.at(setting, *_unreached(error))
         case ConnectionError() | TimeoutError() | FileNotFoundError():
             return HubAwayError.at(setting, *_unreached(error))
+        case OSError() if error.errno is None:
+            # No system call has failed: the library found another length than was announced.
+            what = f"a file of {name} came with another length than the hub at {_endpoint()} had announced"
+            return HubAwayError.at(setting, what, ANOTHER_NETWORK)
         case _:
             what = f"{name} cannot be stored in the cache ({asked.cache}): {error}"
             return MachineError.at(setting, what, "check the space and the rights there, or set HF_HOME")
@@ -168,7 +173,7 @@ def _in_words(asked: Asked, error: BaseException) -> ForgeError:
 
 def _refused(asked: Asked, error: HfHubHTTPError) -> HubError:
     status = status_of(error)
-    what = f"the hub at {constants.ENDPOINT} answered {status} for {asked.name}"
+    what = f"the hub at {_endpoint()} answered {status} for {asked.name}"
     if status == 401:
         return HubError.at(
             asked.setting, f"{what}: it does not accept the token", "set HF_TOKEN to a valid one, or unset it"
@@ -187,7 +192,12 @@ def _unreached(error: BaseException) -> tuple[str, str]:
         fix = "run the same command once with HF_HUB_OFFLINE=0 while there is a network, or use local files"
         return "HF_HUB_OFFLINE=1 forbids asking the hub", fix
     fix = "check the network and HF_ENDPOINT, or give the path of a local copy"
-    return f"the hub at {constants.ENDPOINT} cannot be reached ({error})", fix
+    return f"the hub at {_endpoint()} cannot be reached ({hide_secrets(str(error))})", fix
+
+
+def _endpoint() -> str:
+    """The hub's address, which may hold a password."""
+    return hide_secrets(constants.ENDPOINT)
 
 
 def _name_fix(asked: Asked) -> str:

@@ -88,7 +88,7 @@ def fetch_pretrained(
         name, commit = model_repository(name), found.folder.name
     check_folder(found.folder, name)
     size = sum(file.stat().st_size for file in found.folder.iterdir() if file.is_file())
-    return Pretrained(name, commit, str(found.folder), size, found.fetched, found.note)
+    return Pretrained(name, commit, str(found.folder), size, found.fetched, "; ".join(found.notes), found.hub_away)
 
 
 def is_local(name: str) -> bool:

@@ -116,7 +116,7 @@ def gather(config: Config, tell: Tell, processes: Processes = ALONE) -> Material
         for odd in oddities(processes, runtime.device):
             tell(Note("machine", odd, warning=True))
         reader = find_model(own, tell)
-        source, splits = find_data(own, tell)
+        source, splits = find_data(own, tell, hub_away=reader.pretrained.hub_away)
         if settled and splits.fingerprint != settled.fingerprint:
             raise _other_data(processes, source)
         return replace(put_together(own, runtime, reader, (source, splits), tell), processes=processes)
@@ -153,14 +153,19 @@ def find_model(config: Config, tell: Tell) -> Reader:
     return Reader(pretrained, tokenizer, Cut(max_length, config.model.long_texts))
 
 
-def find_data(config: Config, tell: Tell) -> tuple[Source, Splits]:
+def find_data(config: Config, tell: Tell, *, hub_away: bool = False) -> tuple[Source, Splits]:
     """The rows as they came in, and as train, validation and test.
+
+    Args:
+        config: the resolved configuration.
+        tell: is given notes and progress.
+        hub_away: the hub was asked in vain a moment ago, so data that are cached serve without one more question.
 
     Raises:
         ForgeError: the data are not there or cannot be learnt from, or settings do not go with them.
     """
     report = reporter(tell)
-    source = read_source(config.data, report)
+    source = read_source(config.data, report, hub_away=hub_away)
     splits = make_splits(source, config.data, config.training.seed, report)
     _check_settings(config, splits)
     for note in story.data(source, splits):

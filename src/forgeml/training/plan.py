@@ -94,7 +94,8 @@ def make_plan(config: Config, tell: Tell = lambda event: None) -> Plan:
     outputs = attempt(lambda: Outputs(config.output_dir, config.training.keep_checkpoints, config.on_existing_model))
     runtime = attempt(lambda: find_machine(config, tell))
     reader = attempt(lambda: find_model(config, tell))
-    data = attempt(lambda: find_data(config, tell))
+    hub_away = reader is not None and reader.pretrained.hub_away
+    data = attempt(lambda: find_data(config, tell, hub_away=hub_away))
     if runtime:
         facts["machine"] = {"device": runtime.device, "precision": runtime.precision, "threads": runtime.threads}
     if reader:
