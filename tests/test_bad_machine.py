@@ -135,6 +135,7 @@ def test_e04_two_trainings_into_one_folder(config: str, tmp_path: Path, capsys: 
         answer = refusal_of(capsys, tmp_path, "train", config)
         assert answer.code == 5
         assert_says(answer.err, ["in use by another training: process", str(os.getpid()), "fix: wait for its end"])
+        assert "in use by another training" in answer_of(capsys, "plan", config).out
         program = (
             "import sys; from forgeml.cli.main import run; code = run(['train']); print(code, 'torch' in sys.modules)"
         )

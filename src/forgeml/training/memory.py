@@ -38,7 +38,7 @@ BACKWARD = 1.5
 AT_FIRST = 100_000_000
 """Bytes that libraries take for their first steps and the first evaluation."""
 NEAR = 1.2
-"""The estimate is that uncertain."""
+"""How far the process may come to hold more than the estimate; measured, a fifth."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Need:
     @property
     def is_near(self) -> bool:
         """Whether what is there may not suffice."""
-        return self.more * NEAR > self.available
+        return (self.held + self.more) * NEAR > self.held + self.available
 
     def facts(self) -> dict[str, int | bool]:
         """What the process will hold at most, of what it could have, and for what; as JSON takes it."""

@@ -18,6 +18,7 @@ from forgeml.records import EncodedTexts, Runtime, Source, Splits
 from forgeml.runtime import memory_of
 from forgeml.training import story
 from forgeml.training.fine_tune import evaluations_in_run
+from forgeml.training.lock import refuse_if_held
 from forgeml.training.loop import steps_in_epoch, steps_in_run
 from forgeml.training.materials import (
     Materials,
@@ -92,6 +93,7 @@ def make_plan(config: Config, tell: Tell = lambda event: None) -> Plan:
 
     facts: dict[str, Any] = {}
     outputs = attempt(lambda: Outputs(config.output_dir, config.training.keep_checkpoints, config.on_existing_model))
+    attempt(lambda: refuse_if_held(config.output_dir))
     runtime = attempt(lambda: find_machine(config, tell))
     reader = attempt(lambda: find_model(config, tell))
     hub_away = reader is not None and reader.pretrained.hub_away
