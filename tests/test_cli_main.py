@@ -257,6 +257,19 @@ def test_signal_stops_the_process(number: int, code: int) -> None:
     assert (process.returncode, out, err) == (code, "clean\n", "stopped\n")
 
 
+def test_process_that_does_not_tell_the_error_outlives_the_one_that_does() -> None:
+    """The second of two processes with one mistake ends when told to; before that, a launcher would stop the first."""
+    place = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    command = [sys.executable, "-m", "forgeml", "train", "--no-such-option"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env={**os.environ, **place}, **pipes) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (143, "", "")
+
+
 def test_second_signal_ends_at_once() -> None:
     """Whoever asks again, later on, does not wait for the cleaning up, and sees no traceback."""
     process = _sleeper(0, 600, [])

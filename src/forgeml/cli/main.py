@@ -173,7 +173,9 @@ class _Follow:
 
 
 def _failed(error: ForgeError) -> int:
-    if not error.told_elsewhere:
+    if error.told_elsewhere:
+        _let_it_be_told()
+    else:
         _say(str(error))
     return error.exit_code
 
@@ -183,7 +185,20 @@ def _misused(error: TyperException) -> int:
     command = context.command_path if context else "forgeml"
     if place_in_run().local_rank == 0:
         _say(f"{command}: {error.format_message()}\n  fix: see {command} --help")
+    else:
+        _let_it_be_told()
     return error.exit_code
+
+
+def _let_it_be_told() -> None:
+    """Wait until the main process has told the error: to end before it is to have the launcher stop it in mid-word.
+
+    Once that one has ended, the launcher's signal comes here. It itself waits for nobody: the others talk on.
+    """
+    follow = signal.getsignal(signal.SIGTERM)
+    last = time.monotonic() + LONGEST_STOP_S
+    while isinstance(follow, _Follow) and not follow.exit_code and time.monotonic() < last:
+        time.sleep(0.05)
 
 
 def _absent(error: ModuleNotFoundError) -> int:
