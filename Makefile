@@ -65,7 +65,7 @@ bench-serve: $(VENV)/.installed-dev ## compare the server with others: MODEL=fol
 	$(if $(DATA),,@$(STARTER))
 	$(BIN)/python benchmarks/serve.py $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-chaos: $(VENV)/.installed-dev ## kill, stop, damage and starve trainings many times: one suite by ARGS="kills --runs 20"
+chaos: $(VENV)/.installed-dev ## kill, stop, damage and starve trainings many times: ARGS=--short, ARGS="kills --runs 20"
 	cd tests && ../$(BIN)/python -m chaos $(ARGS)
 
 clean: ## remove .venv, the starter files and all that was built

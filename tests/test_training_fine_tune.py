@@ -5,19 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-
 from forgeml.config.schema import Config
 from forgeml.events import Evaluation, Event, StepReport
-from forgeml.inference.classifier import Classifier
-from forgeml.inference.report import evaluate
-from forgeml.metrics import compute_metrics
-from forgeml.model.saved import open_saved
 from forgeml.training.fine_tune import Surroundings, fine_tune
 from forgeml.training.materials import gather
 from forgeml.training.outputs import Outputs
-from forgeml.training.scoring import score_logits
 
 
 class Recorder:

@@ -131,8 +131,9 @@ def test_batch_that_does_not_fit_is_taken_in_parts(
     monkeypatch.setattr(loop, "batch_logits", small)
     steps = _without_dropout(tiny_model, reviews).steps
     parts = [next(steps) for _ in range(4)]
-    assert [report.parts for report in parts] == [4, 4, 4, 4]
-    assert tried == [16, 8, *[4] * 16]
+    assert [report.examples for report in parts] == [8, 16, 16, 16]
+    assert [report.parts for report in parts] == [2, 4, 4, 4]
+    assert tried == [8, 4, 4, 8, *[4] * 12]
     assert [report.examples for report in parts] == [report.examples for report in whole]
     for told, wanted in zip(parts, whole, strict=True):
         assert (told.loss, told.grad_norm) == pytest.approx((wanted.loss, wanted.grad_norm), rel=1e-5)

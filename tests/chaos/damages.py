@@ -1,34 +1,36 @@
-"""R3: every file of the newest checkpoint is removed, cut or changed by a bit; it is found, named, and the one before taken."""
+"""Every file of the newest checkpoint is removed, cut or flipped: it is found and named, and the one before serves."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 from chaos.figures import Figure
 from chaos.trainings import Materials, Training, kill
 
 
-def damages(folder: Path) -> Figure:
+def damages(folder: Path, numbers: range) -> Figure:
     """A killed run, copied and damaged in every way, goes on to the weights of an undisturbed one."""
     figure = Figure("damaged checkpoints", "damages were found and named, and the run ended with the same weights")
-    materials = Materials.write(folder, rows=320, epochs=2)
+    materials = Materials.write(folder, rows=320, epochs=4)
     whole, killed = Training(materials, folder / "whole"), Training(materials, folder / "killed")
-    assert whole.finish() == 0, whole.log.read_text()[-3000:]
+    whole.undisturbed()
     process = killed.start()
-    while not (killed.folder / "checkpoints" / "step-20" / "checkpoint.json").exists():
+    while not (killed.folder / "checkpoints" / "step-40" / "checkpoint.json").exists():
         process.join(0.001)
     kill(process)
     killed.join(process)
     newest = max((killed.folder / "checkpoints").glob("step-*"), key=lambda entry: int(entry.name.partition("-")[2]))
-    for name in sorted(str(file.relative_to(newest)) for file in newest.rglob("*") if file.is_file()):
-        for way, damage in WAYS.items():
-            run = Training(materials, folder / f"{way}-{name.replace('/', '-')}")
-            shutil.copytree(killed.folder, run.folder, ignore=shutil.ignore_patterns("mlflow*"))
-            damage(run.folder / "checkpoints" / newest.name / name)
-            figure.count(_failure(run, whole, f"{newest.name} is passed over: {name}"))
+    names = sorted(str(file.relative_to(newest)) for file in newest.rglob("*") if file.is_file())
+    every = list(product(names, WAYS))
+    for name, way in every[numbers.start : numbers.stop : numbers.step]:
+        run = Training(materials, folder / f"{way}-{name.replace('/', '-')}")
+        shutil.copytree(killed.folder, run.folder, ignore=shutil.ignore_patterns("mlflow*"))
+        WAYS[way](run.folder / "checkpoints" / newest.name / name)
+        figure.count(_failure(run, whole, f"{newest.name} is passed over: {name}"))
     return figure
 
 

@@ -1,4 +1,4 @@
-"""R5: a disk that is full; the best model from before stays as it was, and the bytes that are needed are told."""
+"""A disk that is full; the best model from before stays as it was, and the bytes that are needed are told."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ def can_mount() -> bool:
     return os.geteuid() == 0 and shutil.which("mount") is not None
 
 
-def disks(folder: Path, sizes: int) -> Figure:
+def disks(folder: Path, numbers: range) -> Figure:
     """Train into disks of growing size that hold an older best model."""
-    figure = Figure("disk full", "runs on a small disk ended well, or with the older best model as it was and the need told")
+    what = "runs on a small disk ended well, or with the older best model as it was and the need told"
+    figure = Figure("disk full", what)
     materials = Materials.write(folder, rows=160, epochs=2)
     before = Training(materials, folder / "before")
-    assert before.finish() == 0, before.log.read_text()[-3000:]
+    before.undisturbed()
     model = before.weights.stat().st_size
-    for number in range(sizes):
+    for number in numbers:
         run = Training(materials, folder / f"run-{number}", arguments=("--training.weight_decay", "0.02"))
-        with _disk(run.folder, int(model * (1.5 + 16 * number / sizes)) + 2 * MEGA):
+        with _disk(run.folder, int(model * (1.5 + 16 * number / numbers.stop)) + 2 * MEGA):
             shutil.copytree(before.folder / "best_model", run.folder / "best_model")
             figure.count(_failure(run, before.result()))
     return figure
@@ -46,7 +47,8 @@ def _failure(run: Training, older: str) -> str:
     if code == 0:
         return "" if now != older else f"{run.folder.name} ended well without a new model"
     if code != 5 or now != older:
-        return f"{run.folder.name} ended with {code}, the older model {'stays' if now == older else 'is gone'}: {said[-800:]}"
+        stays = "stays" if now == older else "is gone"
+        return f"{run.folder.name} ended with {code}, the older model {stays}: {said[-800:]}"
     return "" if any(words in said for words in TOLD) else f"{run.folder.name} does not say why: {said[-800:]}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -15,6 +16,16 @@ class Figure:
     held: int = 0
     of: int = 0
     failures: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of_parts(cls, parts: Iterable[Figure]) -> Figure:
+        """One figure of several of the same kind."""
+        first, *others = parts
+        whole = cls(first.name, first.what, first.held, first.of, list(first.failures))
+        for part in others:
+            whole.held, whole.of = whole.held + part.held, whole.of + part.of
+            whole.failures += part.failures
+        return whole
 
     def count(self, failure: str) -> None:
         """Take in one more time; an empty sentence says that it held."""

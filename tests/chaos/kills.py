@@ -1,7 +1,8 @@
-"""R1: kill -9 at any instant, twice a run; the same command then ends with the weights of an undisturbed run."""
+"""kill -9 at any instant, twice a run; the same command then ends with the weights of an undisturbed run."""
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from multiprocessing.context import ForkServerProcess
@@ -16,23 +17,21 @@ WITHIN_S = 0.02
 POLL_S = 0.001
 
 
-def kills(folder: Path, runs: int, seed: int = 0) -> Figure:
+def kills(folder: Path, numbers: range) -> Figure:
     """Kill every run twice, half of them at random instants and half just after a file has appeared."""
-    chance = random.Random(seed)
     figure = Figure("kill -9", f"runs, each killed {KILLS} times, ended with the weights of an undisturbed one")
     materials = Materials.write(folder)
     whole = Training(materials, folder / "whole")
-    started = time.monotonic()
-    assert whole.finish() == 0, whole.log.read_text()[-3000:]
-    seconds = time.monotonic() - started
-    for number in range(runs):
+    seconds = whole.undisturbed()
+    for number in numbers:
+        chance = random.Random(number)
         run = Training(materials, folder / f"run-{number}")
-        for _ in range(KILLS):
+        for turn in range(KILLS):
             process = run.start()
-            if number % 2:
-                process.join(chance.uniform(0, seconds))
+            if chance.random() < 0.5:
+                process.join(chance.uniform(0.1, 0.9 if turn == 0 else 0.6) * seconds)
             else:
-                _await_files(process, run.folder, chance.randrange(1, 60))
+                _await_files(process, run.folder, chance.randrange(1, 60 if turn == 0 else 30))
                 time.sleep(chance.uniform(0, WITHIN_S))
             kill(process)
             if run.join(process) == 0:
@@ -51,9 +50,10 @@ def _failure(run: Training, whole: Training) -> str:
 
 def _await_files(process: ForkServerProcess, folder: Path, count: int) -> None:
     """Wait until so many new files or folders have appeared below a folder, or the process has ended."""
-    known: set[Path] = set()
+    known: set[str] = set()
     appeared = 0
     while process.exitcode is None and appeared < count:
-        now = set(folder.rglob("*"))
+        # Unlike Path.rglob it does not mind what disappears meanwhile.
+        now = {f"{parent}/{name}" for parent, folders, files in os.walk(folder) for name in (*folders, *files)}
         appeared, known = appeared + len(now - known), now
         time.sleep(POLL_S)

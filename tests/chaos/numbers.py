@@ -1,4 +1,4 @@
-"""R8: a loss that is not finite at some step; the run stops there, names it, and keeps what was good."""
+"""A loss that is not finite at some step; the run stops there, names it, and keeps what was good."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import torch
 from chaos.figures import Figure
 from chaos.trainings import Materials, Training
 
+STEPS = 36
+"""That the runs have."""
 
-def losses(folder: Path, steps: list[int]) -> Figure:
-    """Poison the losses of one step after the other."""
-    figure = Figure("not a number", "runs stopped at the step, with exit code 7, its number, and the last good checkpoint")
+
+def losses(folder: Path, numbers: range) -> Figure:
+    """Poison the losses of one step of each run."""
+    what = "runs stopped at the step, with exit code 7, its number, and the last good checkpoint"
+    figure = Figure("not a number", what)
     materials = Materials.write(folder, rows=160, epochs=4)
-    for step in steps:
+    for step in (1 + STEPS * number // numbers.stop for number in numbers):
         run = Training(materials, folder / f"run-{step}", partial(_poison, step))
         figure.count(_failure(run, step))
     return figure

@@ -6,18 +6,25 @@ import hashlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from mlflow import MlflowClient
+
 from tiny import write_reviews, write_tiny_bert
 
-PRELOADED = ["forgeml.cli.main", "forgeml.training.train", "forgeml.cli.console", "mlflow.store.tracking.sqlalchemy_store"]
+STORE = "mlflow.store.tracking.sqlalchemy_store"
+PRELOADED = ["forgeml.cli.main", "forgeml.training.train", "forgeml.cli.console", "sklearn.metrics", STORE]
 """What every training imports: done once, as it takes longer than the training."""
+WHERE = {"device": "cpu", "precision": "fp32"}
+STORE_FILE = "mlflow.db"
 LONGEST_S = 120.0
 """After which a training that does not end has failed."""
 Sabotage = Callable[[], None]
@@ -34,12 +41,13 @@ class Materials:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def write(cls, folder: Path, rows: int = 600, epochs: int = 8) -> Materials:
-        """A tiny model with dropout, and made-up reviews: about 300 steps, with checkpoints between evaluations."""
+    def write(cls, folder: Path, rows: int = 480, epochs: int = 4) -> Materials:
+        """A tiny model with dropout, made-up reviews, and an empty store; checkpoints come between evaluations too."""
+        MlflowClient(f"sqlite:///{folder}/{STORE_FILE}").search_experiments()
         settings = {
             "model": {"name": str(write_tiny_bert(folder / "model")), "max_length": 32},
             "data": {"dataset": str(write_reviews(folder / "reviews", rows=rows))},
-            "training": {"batch_size": 16, "learning_rate": 1e-3, "num_epochs": epochs, "device": "cpu", "precision": "fp32"},
+            "training": {"batch_size": 16, "learning_rate": 1e-3, "num_epochs": epochs, **WHERE},
             "logging": {"save_interval": 10, "eval_interval": 35},
         }
         return cls(folder, settings)
@@ -69,8 +77,11 @@ class Training:
     def start(self) -> ForkServerProcess:
         """Give the command once more, always the same."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / STORE_FILE).exists():
+            # To make one anew takes as long as the training.
+            shutil.copy(self.materials.folder / STORE_FILE, self.folder)
         config = self.folder.with_suffix(".yaml")
-        store = {"tracking_uri": f"sqlite:///{self.folder}/mlflow.db"}
+        store = {"tracking_uri": f"sqlite:///{self.folder}/{STORE_FILE}"}
         config.write_text(json.dumps({**self.materials.settings, "mlflow": store, "output_dir": str(self.folder)}))
         command = ["train", str(config), *self.arguments]
         process = _SERVER.Process(target=_run, args=(command, str(self.log), self.sabotage))
@@ -90,6 +101,12 @@ class Training:
     def finish(self) -> int:
         """Run the command to its end."""
         return self.join(self.start())
+
+    def undisturbed(self) -> float:
+        """Run the command to a good end; the seconds that it took."""
+        started = time.monotonic()
+        assert self.finish() == 0, self.log.read_text()[-3000:]
+        return time.monotonic() - started
 
     def result(self) -> str:
         """SHA-256 of the finished weights."""
@@ -115,7 +132,6 @@ def _run(command: list[str], log: str, sabotage: Sabotage | None) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         os.dup2(file, stream.fileno())
-    os.environ["OMP_NUM_THREADS"] = "1"
     if sabotage:
         sabotage()
     main(command)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from types import FrameType
@@ -62,6 +63,8 @@ EXTRAS = {
 
 ONE_STOP_S = 1.0
 """A further signal within this time belongs to the first: `timeout` and service managers send two at once."""
+AGAIN_S = 0.02
+"""After which a signal whose exception was dropped is sent again: whatever was being freed is gone by then."""
 LONGEST_STOP_S = 20
 """How long a process that is told to stop waits for the main one to be gone. torchrun kills after 30 seconds."""
 
@@ -103,6 +106,8 @@ def main(arguments: list[str] | None = None) -> None:
         # What is ignored already, as by nohup or in a script's background, stays so.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
+    if isinstance(stop, _Stop):
+        sys.unraisablehook = stop.dropped
     streams.prepare()
     code = run(sys.argv[1:] if arguments is None else arguments)
     if place.launched:
@@ -154,6 +159,14 @@ class _Stop:
             raise Stopped(number)
         if time.monotonic() - self._at > ONE_STOP_S:
             os._exit(128 + number)
+
+    def dropped(self, lost: sys.UnraisableHookArgs) -> None:
+        """Try again if Python has dropped the exception, as it does with those that come while it frees something."""
+        if not isinstance(lost.exc_value, Stopped):
+            sys.__unraisablehook__(lost)
+            return
+        self._at = None
+        threading.Timer(AGAIN_S, signal.raise_signal, [lost.exc_value.signal_number]).start()
 
 
 class _Follow:
