@@ -14,7 +14,7 @@ STARTER := $(BIN)/python quickstart/get_starter.py
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart starter test test-fast check fix docs smoke bench bench-predict bench-serve clean
+.PHONY: help setup quickstart starter test test-fast check fix docs smoke bench bench-predict bench-serve chaos clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -64,6 +64,9 @@ bench-predict: $(VENV)/.installed-dev ## compare engines with the pipeline: DATA
 bench-serve: $(VENV)/.installed-dev ## compare the server with others: MODEL=folder DATA=folder, more in ARGS
 	$(if $(DATA),,@$(STARTER))
 	$(BIN)/python benchmarks/serve.py $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+chaos: $(VENV)/.installed-dev ## kill, stop, damage and starve trainings many times: ARGS=--short, ARGS="kills --runs 20"
+	cd tests && ../$(BIN)/python -m chaos $(ARGS)
 
 clean: ## remove .venv, the starter files and all that was built
 	rm -rf $(VENV) quickstart/starter quickstart/.starter-* quickstart/best_model quickstart/last_model quickstart/mlflow.db* \

@@ -85,9 +85,9 @@ def _measure(options: argparse.Namespace, file: Path) -> dict[str, float]:
 def _first_step(config_file: str) -> dict[str, float]:
     """Gather all materials and take one step; seconds are counted from the end of the imports."""
     from forgeml.config.loading import load_config
-    from forgeml.training.preparing import prepare
     from forgeml.training.loop import train_steps
     from forgeml.training.materials import gather
+    from forgeml.training.preparing import prepare
 
     config = load_config(config_file)
     started = time.monotonic()

@@ -54,6 +54,7 @@ PLAIN: Settings = {"learning_rate": 1e-4}
 RECIPES: Mapping[str, Settings] = {
     "plain": {},
     "`learning_rate: 2e-4`": {"learning_rate": 2e-4},
+    "`learning_rate: 5e-5`": {"learning_rate": 5e-5},
     "`learning_rate: 2e-5`": {"learning_rate": 2e-5},
     "`layer_decay: 0.9`": {"layer_decay": 0.9},
     "`layer_decay: 0.8`, `learning_rate: 2e-4`": {"layer_decay": 0.8, "learning_rate": 2e-4},

@@ -132,7 +132,7 @@ reviews.csv: no column 'label'; found review, sentiment
 | 5 | the machine: disk, rights, device, memory |
 | 6 | the hub or the network |
 | 7 | the training failed, for instance by a loss that is not finite |
-| 129, 130, 143 | stopped by a lost terminal, by Ctrl-C or by SIGTERM; the best model so far is in `last_model/` |
+| 129, 130, 143 | stopped by a lost terminal, by Ctrl-C or by SIGTERM; the same command goes on from there |
 """
 
 COMMAND = """\

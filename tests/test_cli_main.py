@@ -275,6 +275,43 @@ def test_signal_stops_the_process(number: int, code: int) -> None:
     assert (process.returncode, out, err) == (code, "clean\n", "stopped\n")
 
 
+FREEING = """
+import signal, sys, time
+import typer
+from forgeml.cli import main as door
+
+class Freed:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+@door.app.command("free")
+def free():
+    Freed()
+    time.sleep(60)
+
+door.main(["free"])
+"""
+
+
+def test_signal_is_not_lost_while_something_is_freed() -> None:
+    """Python drops exceptions that come just then, such as the one that a signal to stop becomes."""
+    done = run(sys.executable, "-c", FREEING)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "stopped\n")
+
+
+def test_process_that_does_not_tell_the_error_outlives_the_one_that_does() -> None:
+    """The second of two processes with one mistake ends when told to; before that, a launcher would stop the first."""
+    place = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    command = [sys.executable, "-m", "forgeml", "train", "--no-such-option"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env={**os.environ, **place}, **pipes) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (143, "", "")
+
+
 def test_second_signal_ends_at_once() -> None:
     """Whoever asks again, later on, does not wait for the cleaning up, and sees no traceback."""
     process = _sleeper(0, 600, [])

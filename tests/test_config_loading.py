@@ -43,7 +43,7 @@ def test_two_settings_are_enough() -> None:
     """The smallest file loads, and everything else has its default."""
     config = load(MINIMAL)
     assert (config.model.name, config.data.dataset, config.output_dir) == ("m", "d", ".")
-    assert config.training.learning_rate == 2e-5
+    assert config.training.learning_rate == 5e-5
 
 
 # One line below `training:` that is refused: what the message must hold. The line is number 6.
@@ -56,7 +56,7 @@ REFUSED_LINES: dict[str, tuple[str, list[str]]] = {
     "quoted number": ('learning_rate: "0.1"', ["a number is wanted", 'the text "0.1"', "0.1 without quotes"]),
     "negative rate": ("learning_rate: -1", ["must be above 0, found the number -1"]),
     "rate of zero": ("learning_rate: 0", ["must be above 0"]),
-    "rate of ten": ("learning_rate: 10", ["must be below 1, found the number 10", "for the default, 2e-5"]),
+    "rate of ten": ("learning_rate: 10", ["must be below 1, found the number 10", "for the default, 5e-5"]),
     "not a number": ("learning_rate: .nan", ["finite number"]),
     "infinite": ("learning_rate: .inf", ["finite number"]),
     "overflowing": ("weight_decay: 1e999", ["finite number"]),
@@ -367,7 +367,7 @@ def test_flat_names_are_the_setting_names() -> None:
     """A configuration flattens to exactly the names of the schema, in its order."""
     flat = flatten(load(MINIMAL))
     assert list(flat) == setting_names()
-    assert flat["training.learning_rate"] == 2e-5
+    assert flat["training.learning_rate"] == 5e-5
 
 
 def test_schema_describes_every_setting() -> None:

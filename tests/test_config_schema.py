@@ -13,7 +13,7 @@ SMALLEST = {"model": {"name": "a"}, "data": {"dataset": "b"}}
 def test_two_settings_are_enough() -> None:
     """Only `model.name` and `data.dataset` are required; the rest has the documented defaults."""
     config = Config.model_validate(SMALLEST)
-    assert (config.training.batch_size, config.training.num_epochs, config.training.learning_rate) == (16, 3, 2e-5)
+    assert (config.training.batch_size, config.training.num_epochs, config.training.learning_rate) == (16, 3, 5e-5)
     assert config.mlflow.tracking_uri == "sqlite:///mlflow.db"
 
 

@@ -5,19 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-
 from forgeml.config.schema import Config
 from forgeml.events import Evaluation, Event, StepReport
-from forgeml.inference.classifier import Classifier
-from forgeml.inference.report import evaluate
-from forgeml.metrics import compute_metrics
-from forgeml.model.saved import open_saved
 from forgeml.training.fine_tune import Surroundings, fine_tune
 from forgeml.training.materials import gather
 from forgeml.training.outputs import Outputs
-from forgeml.training.scoring import score_logits
 
 
 class Recorder:
@@ -69,15 +61,3 @@ def test_step_at_which_patience_ends_the_run_is_logged(tiny_settings: dict[str, 
     logging = {"log_interval": 100, "eval_interval": 3}
     recorder, best, steps = _fine_tuned(tiny_settings, tmp_path, training=training, logging=logging)
     assert (best.step, steps, recorder.steps) == (3, 6, [6])
-
-
-def test_score_is_what_the_classifier_reports(trained: Path, tiny_settings: dict[str, Any]) -> None:
-    """Training and inference have the same logits of the same model, and so the same figures."""
-    materials = gather(Config.model_validate(tiny_settings), _ignore)
-    classifier = Classifier.from_pretrained(trained / "best_model", device="cpu")
-    part = materials.splits.validation
-    model, _, _ = open_saved(trained / "best_model", "cpu")
-    ours = score_logits(model, materials.validation, "cpu", lambda done: None)
-    np.testing.assert_allclose(ours, classifier.logits(part.texts), rtol=0, atol=1e-6)
-    theirs = evaluate(classifier, part).metrics
-    assert compute_metrics("single_label", ours, part.labels) == pytest.approx(dict(theirs), abs=1e-6)

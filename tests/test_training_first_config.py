@@ -191,7 +191,7 @@ def test_files_by_split_come_back(tiny_model: Path) -> None:
     assert "Rows: train 60, validation 60, test 60." in text
 
 
-@pytest.mark.parametrize(("width", "rate"), [(32, 1e-4), (768, 2e-5), (None, 2e-5)])
+@pytest.mark.parametrize(("width", "rate"), [(32, 1e-4), (768, 5e-5), (1024, 2e-5), (None, 5e-5)])
 def test_learning_rate_fits_the_model(width: int | None, rate: float, tmp_path: Path) -> None:
     """Small models get a higher learning rate; one that is not here gets the usual one."""
     path = write_table(Path("data.csv"), DATA["usual names"][0])

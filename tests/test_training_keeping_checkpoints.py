@@ -114,6 +114,13 @@ def test_what_a_kill_left_is_no_checkpoint_and_goes_with_the_next_one(kept: Chec
     assert sorted(os.listdir(kept.folder)) == ["step-10", "step-12"]
 
 
+def test_damaged_ones_do_not_count_among_those_that_stay(kept: Checkpoints, best: Path) -> None:
+    """A run that went on from before a damaged one keeps what it writes itself."""
+    (kept.folder / "step-10" / "tensors.safetensors").unlink()
+    Checkpoints(kept.folder, keep=1).write(9, {}, TENSORS, best)
+    assert os.listdir(kept.folder) == ["step-9"]
+
+
 def test_one_that_cannot_be_written_leaves_the_others(
     kept: Checkpoints, best: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from forgeml.batch import AnyBatch
 from forgeml.config.schema import DataConfig, TrainingConfig
 from forgeml.data.source import read_source
 from forgeml.data.splits import make_splits
@@ -21,6 +22,7 @@ from forgeml.model.losses import loss_of
 from forgeml.model.pretrained import build_classifier, fetch_pretrained, open_tokenizer
 from forgeml.records import Cut, Runtime
 from forgeml.runtime import seed_everything
+from forgeml.training import loop
 from forgeml.training.accelerator import build_accelerator
 from forgeml.training.loop import Learner, TrainingSet, steps_in_run, train_steps
 from forgeml.training.optimizer import build_optimizer, build_schedule
@@ -44,8 +46,8 @@ class Run:
         schedule = build_schedule(optimizer, self.config, steps_in_run(len(train), self.config))
         accelerator = build_accelerator(Runtime("cpu", precision, 1))
         model, optimizer = accelerator.prepare(self.model, optimizer)
-        learner = Learner(accelerator, model, optimizer, schedule, loss_of("single_label", None, "cpu"))
-        self.steps = train_steps(learner, self.training_set, self.config)
+        self.learner = Learner(accelerator, model, optimizer, schedule, loss_of("single_label", None, "cpu"))
+        self.steps = train_steps(self.learner, self.training_set, self.config)
 
 
 def test_every_text_is_seen_once_an_epoch(tiny_model: Path, reviews: Path) -> None:
@@ -101,3 +103,61 @@ def test_loss_that_is_not_finite_stops_at_once(tiny_model: Path, reviews: Path, 
     assert len(reports) == 3
     for name, weight in run.model.state_dict().items():
         assert torch.equal(weight.nan_to_num(), before[name].nan_to_num()), name
+
+
+def _without_dropout(tiny_model: Path, reviews: Path, **settings: Any) -> Run:
+    run = Run(tiny_model, reviews, num_epochs=1, **settings)
+    for module in run.model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return run
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_batch_that_does_not_fit_is_taken_in_parts(
+    error: Exception, tiny_model: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps are those of whole batches, and once it is known how much fits it is not tried again."""
+    steps = _without_dropout(tiny_model, reviews).steps
+    whole = [next(steps) for _ in range(4)]
+    forward, tried = loop.batch_logits, list[int]()
+
+    def small(model: torch.nn.Module, batch: AnyBatch, device: torch.device) -> torch.Tensor:
+        tried.append(len(batch.indexes))
+        if len(batch.indexes) > 4:
+            raise error
+        return forward(model, batch, device)
+
+    monkeypatch.setattr(loop, "batch_logits", small)
+    steps = _without_dropout(tiny_model, reviews).steps
+    parts = [next(steps) for _ in range(4)]
+    assert [report.examples for report in parts] == [8, 16, 16, 16]
+    assert [report.parts for report in parts] == [2, 4, 4, 4]
+    assert tried == [8, 4, 4, 8, *[4] * 12]
+    assert [report.examples for report in parts] == [report.examples for report in whole]
+    for told, wanted in zip(parts, whole, strict=True):
+        assert (told.loss, told.grad_norm) == pytest.approx((wanted.loss, wanted.grad_norm), rel=1e-5)
+
+
+def test_text_that_does_not_fit_alone_ends_the_run(
+    tiny_model: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is nothing left to cut."""
+
+    def never(*arguments: object) -> torch.Tensor:
+        raise MemoryError
+
+    monkeypatch.setattr(loop, "batch_logits", never)
+    with pytest.raises(MemoryError):
+        next(Run(tiny_model, reviews).steps)
+
+
+def test_steps_that_are_done_are_passed_over(tiny_model: Path, reviews: Path) -> None:
+    """The place in the data, the count and the share of an epoch are those of a run that took them all."""
+    run = Run(tiny_model, reviews, num_epochs=2, gradient_accumulation_steps=2)
+    whole = list(run.steps)
+    for done in (1, len(whole) // 2, len(whole) - 1):
+        other = Run(tiny_model, reviews, num_epochs=2, gradient_accumulation_steps=2)
+        left = list(train_steps(other.learner, other.training_set, other.config, done))
+        facts = [(report.step, report.total_steps, report.epoch, report.examples) for report in left]
+        assert facts == [(one.step, one.total_steps, one.epoch, one.examples) for one in whole[done:]]

@@ -79,7 +79,7 @@ def test_lower_layers_learn_more_slowly(name: str) -> None:
 def test_without_decay_there_are_two_groups(off: dict[str, float]) -> None:
     """Left out or 1.0, all layers learn at the same rate, in the two groups that there always are."""
     groups = build_optimizer(small_classifier("bert"), TrainingConfig.model_validate(off)).param_groups
-    assert [(group["lr"], group["weight_decay"]) for group in groups] == [(2e-5, 0.01), (2e-5, 0.0)]
+    assert [(group["lr"], group["weight_decay"]) for group in groups] == [(5e-5, 0.01), (5e-5, 0.0)]
 
 
 def test_reported_rate_is_the_configured_one() -> None:

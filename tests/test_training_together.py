@@ -296,4 +296,5 @@ def test_accelerate_launch_starts_several(still: dict[str, Any], tmp_path: Path)
     arguments = _train(still, tmp_path, "--training.sed", "1")
     done = run(*command, "--main_process_port", "0", "-m", "forgeml", *arguments)
     assert done.stderr.count("--training.sed: unknown setting") == 1
-    assert done.stderr.count(f"exitcode  : {ConfigError.exit_code} ") == 2
+    # The launcher may end the other one before that has ended by itself.
+    assert f"exitcode  : {ConfigError.exit_code} " in done.stderr

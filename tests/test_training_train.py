@@ -120,7 +120,7 @@ def test_same_call_goes_on_where_a_run_was_stopped(tiny_settings: dict[str, Any]
     config, told, more = _config(tiny_settings, tmp_path / "parts"), list[Event](), list[Event]()
     with pytest.raises(Stopped):
         train(config, _stopped_after(20, told))
-    assert any(isinstance(event, Note) and "the same command goes on after step 20" in event.text for event in told)
+    assert any(isinstance(event, Note) and "goes on does so after step 20" in event.text for event in told)
     assert train(config, more.append).steps == 56
     assert [event.step for event in more if isinstance(event, StepReport)] == list(range(21, 57))
     assert any(isinstance(event, Note) and "goes on after step 20 of 56" in event.text for event in more)

@@ -12,7 +12,7 @@ from typing import Any
 import forgeml
 from forgeml.config.schema import Config
 from forgeml.events import Event, StepReport
-from training.job import EPOCHS, LEARNING_RATE, Job, read_job, write_result
+from training.job import EPOCHS, Job, read_job, write_result
 from training.stopwatch import Stopwatch
 
 NOT_A_STEP = 10**9
@@ -41,7 +41,7 @@ def configuration(job: Job) -> dict[str, Any]:
         "training": {
             "batch_size": job.batch_size,
             "num_epochs": EPOCHS,
-            "learning_rate": LEARNING_RATE,
+            "learning_rate": job.learning_rate,
             "schedule": "linear",
             "warmup_steps": 0,
             "weight_decay": 0.0,

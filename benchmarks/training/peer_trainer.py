@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from datasets import Dataset
 from transformers import (
     AutoModelForSequenceClassification,
@@ -23,7 +22,7 @@ from transformers import (
 )
 from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
-from training.job import EPOCHS, LEARNING_RATE, Job, read_job, read_rows, write_result
+from training.job import EPOCHS, Job, read_job, read_rows, write_result
 from training.stopwatch import Stopwatch
 
 SCRIPT, DYNAMIC, BEST = "script", "dynamic", "best"
@@ -58,8 +57,9 @@ def main(job: Job) -> None:
     told = {"precision": job.precision, "mean_tokens": mean_tokens(train), "first_loss": timing.first_loss}
     if job.scored:
         trainer.data_collator = padded
-        said = trainer.predict(validation).predictions.argmax(axis=-1)
-        told["accuracy"] = float((said == np.array(validation["labels"])).mean())
+        # Grouped by length as in the training, what is scored comes in an order of its own.
+        scored = trainer.predict(validation)
+        told["accuracy"] = float((scored.predictions.argmax(axis=-1) == scored.label_ids).mean())
     write_result(job, {**timing.watch.figures(), **told})
 
 
@@ -80,7 +80,7 @@ def arguments(job: Job) -> TrainingArguments:
         per_device_train_batch_size=job.batch_size,
         per_device_eval_batch_size=64,
         num_train_epochs=EPOCHS,
-        learning_rate=LEARNING_RATE,
+        learning_rate=job.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=0,
         weight_decay=0.0,

@@ -16,9 +16,9 @@ Versions: {versions}.
 Command: `{command}`.
 
 Written by `benchmarks/train.py`. Every training is a process of its own with nothing in its caches. All read the same
-rows, and train for one epoch with a learning rate of 5e-5 that falls to zero in a line, without warm-up and weight
-decay, with the dropout of the model and gradients of at most 1.0. Texts are tokenized before the first step. No one
-logs, tracks, scores or saves between the first step and the last one.{left_out}
+rows, and train for one epoch with a learning rate of 5e-5, or of 2e-4 where they are scored, that falls to zero in a
+line, without warm-up and weight decay, with the dropout of the model and gradients of at most 1.0. Texts are tokenized
+before the first step. No one logs, tracks, scores or saves between the first step and the last one.{left_out}
 
 - `script`: the library's Trainer as its example script has it, every text padded to the greatest length, fp32.
 - `dynamic`: the Trainer, a batch padded to its longest text, fp32.

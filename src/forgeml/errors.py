@@ -88,6 +88,7 @@ class Stopped(BaseException):
 
     def __init__(self, signal_number: int) -> None:
         """Keep the signal; the exit code follows the shell's rule of 128 + signal."""
+        self.signal_number = signal_number
         self.exit_code = 128 + signal_number
         super().__init__(f"stopped by signal {signal_number}")
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from types import FrameType
@@ -67,6 +68,8 @@ EXTRA_OF = {**dict.fromkeys(("init", "plan", "train", "optimize", "export"), "tr
 
 ONE_STOP_S = 1.0
 """A further signal within this time belongs to the first: `timeout` and service managers send two at once."""
+AGAIN_S = 0.02
+"""After which a signal whose exception was dropped is sent again: whatever was being freed is gone by then."""
 LONGEST_STOP_S = 20
 """How long a process that is told to stop waits for the main one to be gone. torchrun kills after 30 seconds."""
 
@@ -112,6 +115,8 @@ def main(arguments: list[str] | None = None) -> None:
         # What is ignored already, as by nohup or in a script's background, stays so.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
+    if isinstance(stop, _Stop):
+        sys.unraisablehook = stop.dropped
     streams.prepare()
     code = run(sys.argv[1:] if arguments is None else arguments)
     if place.launched:
@@ -164,6 +169,14 @@ class _Stop:
         if time.monotonic() - self._at > ONE_STOP_S:
             os._exit(128 + number)
 
+    def dropped(self, lost: sys.UnraisableHookArgs) -> None:
+        """Try again if Python has dropped the exception, as it does with those that come while it frees something."""
+        if not isinstance(lost.exc_value, Stopped):
+            sys.__unraisablehook__(lost)
+            return
+        self._at = None
+        threading.Timer(AGAIN_S, signal.raise_signal, [lost.exc_value.signal_number]).start()
+
 
 class _Follow:
     """Handles signals in all processes of a run but the main one, which has to stop first, as it has what is kept.
@@ -182,7 +195,9 @@ class _Follow:
 
 
 def _failed(error: ForgeError) -> int:
-    if not error.told_elsewhere:
+    if error.told_elsewhere:
+        _let_it_be_told()
+    else:
         _say(str(error))
     return error.exit_code
 
@@ -192,7 +207,20 @@ def _misused(error: TyperException) -> int:
     command = context.command_path if context else "forgeml"
     if place_in_run().local_rank == 0:
         _say(f"{command}: {error.format_message()}\n  fix: see {command} --help")
+    else:
+        _let_it_be_told()
     return error.exit_code
+
+
+def _let_it_be_told() -> None:
+    """Wait until the main process has told the error: to end before it is to have the launcher stop it in mid-word.
+
+    Once that one has ended, the launcher's signal comes here. It itself waits for nobody: the others talk on.
+    """
+    follow = signal.getsignal(signal.SIGTERM)
+    last = time.monotonic() + LONGEST_STOP_S
+    while isinstance(follow, _Follow) and not follow.exit_code and time.monotonic() < last:
+        time.sleep(0.05)
 
 
 def _absent(error: ModuleNotFoundError) -> int:

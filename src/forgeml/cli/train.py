@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forgeml.cli.arguments import FileAndSettings, Json, split_arguments
-from forgeml.errors import ForgeError
+from forgeml.config.opening import hide_secrets
+from forgeml.errors import ForgeError, Stopped
 from forgeml.machine import Place, place_in_run
+
+if TYPE_CHECKING:
+    from forgeml.events import TrainingResult
 
 
 def train(
@@ -63,25 +70,40 @@ def train(
             result = run(config, tell, fresh=fresh, allow_changed=allow_changed or ())
         except ForgeError as error:
             raise place_settings(error, file, overrides) from error
+        except Stopped:
+            tell(Note("stopped", f"to go on: {_again(arguments, allow_changed, as_json=as_json)}", warning=True))
+            raise
         leave()
     if place.rank > 0:
         return
     if as_json:
-        typer.echo(
-            json.dumps(
-                {
-                    "folder": result.folder,
-                    "metrics": result.metrics,
-                    "best_step": result.best_step,
-                    "steps": result.steps,
-                    "seconds": round(result.seconds, 1),
-                    "run_id": result.run_id,
-                    "model_id": result.model_id,
-                }
-            )
-        )
+        typer.echo(_as_json(result))
     else:
         metrics_table(result.metrics)
+
+
+def _again(arguments: list[str] | None, allow_changed: list[str] | None, *, as_json: bool) -> str:
+    """The command that goes on with a run that was stopped: the same one, but not from the beginning."""
+    if place_in_run().launched:
+        return "the same command, without --fresh"
+    program = ["python", sys.argv[0]] if Path(sys.argv[0]).name == "train.py" else ["forgeml", "train"]
+    allowed = [word for field in allow_changed or () for word in ("--allow-changed", field)]
+    words = [*program, *map(hide_secrets, arguments or ()), *allowed, *(["--json"] if as_json else [])]
+    return shlex.join(words)
+
+
+def _as_json(result: TrainingResult) -> str:
+    return json.dumps(
+        {
+            "folder": result.folder,
+            "metrics": result.metrics,
+            "best_step": result.best_step,
+            "steps": result.steps,
+            "seconds": round(result.seconds, 1),
+            "run_id": result.run_id,
+            "model_id": result.model_id,
+        }
+    )
 
 
 @contextmanager

@@ -98,7 +98,7 @@ class TrainingConfig(Section):
 
     batch_size: Annotated[int, Field(ge=1)] = 16
     """Texts in a batch."""
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-5
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 5e-5
     """Highest learning rate of the run."""
     num_epochs: Annotated[int, Field(ge=1)] = 3
     """Times that all training texts are seen."""

@@ -71,6 +71,8 @@ def fine_tune(
     around.tell(story.plan(config.training, run.total_steps, packed=materials.packing is not None))
     for note in story.averaging(run.averaging, materials.model):
         around.tell(note)
+    if is_divided(learner):
+        around.tell(Note("checkpoint", "none are written of a model of which each process has a part", warning=True))
     with run.kept_when_stopped():
         if checkpoint:
             run.take_up(checkpoint, training_set)
@@ -117,6 +119,7 @@ class _Run:
     def take_up(self, checkpoint: Checkpoint, training_set: TrainingSet) -> None:
         """Bring everything to where it was when the checkpoint was written."""
         state, training = checkpoint.state, self._config.training
+        self._whole = False
         tensors = self._materials.processes.by_main(checkpoint.tensors)
         put_back(self._learner, self._materials.model, checkpoint.step, tensors, state["learner"])
         self.best.put_back(state["best"])
@@ -124,6 +127,7 @@ class _Run:
         self._report, self._settled = StepReport(**state["report"]), state["settled"]
         self._materials.processes.by_main(lambda: self._around.outputs.take_up(checkpoint.best))
         recall(self._learner, training_set, training, checkpoint.step)
+        self._whole, self._written = True, (checkpoint.step, self._settled)
         self._around.tell(story.goes_on(checkpoint, self.total_steps))
         if not self._settled:
             self.settle(self._report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -20,8 +21,9 @@ from forgeml.records import Splits
 from forgeml.training import story
 from forgeml.training.materials import Tell, reporter
 
-SMALL_WIDTH = 512
-"""Models of up to this width bear, and need, a higher learning rate."""
+RATES = {512: "1e-4", 1023: "5e-5", math.inf: "2e-5"}
+"""Learning rates by the greatest width of the models that they suit: the wider a model, the less it bears."""
+USUAL_WIDTH = 768
 MANY_TEXTS = 20_000
 """Of so many training texts one pass is enough to begin with."""
 LOPSIDED = 0.8
@@ -140,14 +142,14 @@ def _data_lines(chosen: DataConfig, splits: Splits) -> list[str]:
 
 
 def _learning_rate(model: str) -> tuple[str, str]:
+    why = "the highest of the run; 2e-5 to 5e-5 suit models of usual size, 1e-4 small ones"
     try:
         config = json.loads(Path(os.path.expanduser(model), "config.json").read_text(encoding="utf-8"))
-        width = config.get("hidden_size") or config.get("dim") or SMALL_WIDTH + 1
+        width = config.get("hidden_size") or config.get("dim") or USUAL_WIDTH
     except (OSError, ValueError, AttributeError):
-        return "2e-5", "the highest of the run; 1e-5 to 5e-5 suit models of usual size, 1e-4 small ones"
-    if isinstance(width, int) and width <= SMALL_WIDTH:
-        return "1e-4", "the highest of the run; this is a small model, larger ones want 1e-5 to 5e-5"
-    return "2e-5", "the highest of the run; 1e-5 to 5e-5 suit models of this size"
+        width = USUAL_WIDTH
+    width = width if isinstance(width, int) else USUAL_WIDTH
+    return next(rate for widest, rate in RATES.items() if width <= widest), why
 
 
 def _epochs(splits: Splits) -> tuple[int, str]:

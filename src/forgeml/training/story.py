@@ -129,9 +129,9 @@ def goes_on(checkpoint: Checkpoint, total_steps: int) -> Note:
 
 
 def left_off(step: int | None) -> Note:
-    """What the same command does after a run was stopped."""
-    begins = "from the beginning" if step is None else f"after step {step:,}"
-    return Note("stopped", f"the same command goes on {begins}", warning=True)
+    """Where a run that was stopped will go on."""
+    what = "there is no checkpoint yet" if step is None else f"a run that goes on does so after step {step:,}"
+    return Note("stopped", what, warning=True)
 
 
 def in_parts(report: StepReport, config: TrainingConfig) -> Note:

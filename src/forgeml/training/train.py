@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -52,10 +52,7 @@ def train(
         checkpoint = processes.by_main(lambda: _where_it_was(outputs, fresh, tell))
         materials = gather(pinned(config, checkpoint), tell, processes)
         recorded = _recorded_facts(config, materials)
-        if checkpoint:
-            check_same(checkpoint, recorded["facts"], allow_changed)
-            for note in differing(checkpoint, recorded["facts"]):
-                tell(note)
+        _check_same(checkpoint, recorded, allow_changed, tell)
         processes.by_main(lambda: outputs.check_room(materials.model))
         tracker = Tracker(config.mlflow, lambda reason: tell(Note("tracking", reason, warning=True)))
         short_of_memory = memory_errors(*story.memory(config.training, materials.cut.max_length))
@@ -94,6 +91,17 @@ def _where_it_was(outputs: Outputs, fresh: bool, tell: Tell) -> Checkpoint | Non
     for note in passed_over(damaged):
         tell(note)
     return checkpoint
+
+
+def _check_same(
+    checkpoint: Checkpoint | None, recorded: Mapping[str, Any], allow_changed: Sequence[str], tell: Tell
+) -> None:
+    """See that a run that goes on is the one that began, and tell of what does not make it another one."""
+    if checkpoint is None:
+        return
+    check_same(checkpoint, recorded["facts"], allow_changed)
+    for note in differing(checkpoint, recorded["facts"]):
+        tell(note)
 
 
 def _recorded_facts(config: Config, materials: Materials) -> dict[str, Any]:

@@ -113,8 +113,11 @@ class Checkpoints:
             raise
         if what := find_damage(place):
             raise MachineError.at(str(place), f"is not as it was written: {what}", "look at the disk")
-        for _, old in list(self._present())[self._keep :]:
-            self._remove(old)
+        # Those that are newer were passed over as damaged when the run went on from an older one.
+        kept = [there for there, _ in self._present() if there <= step][: self._keep]
+        for there, folder in list(self._present()):
+            if there not in kept:
+                self._remove(folder)
 
     def remove(self) -> None:
         """Remove all of them: the run is at its end, or starts over."""

@@ -1,0 +1,44 @@
+"""The suites of faults by name."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.damages import damages
+from chaos.disks import disks
+from chaos.figures import Figure
+from chaos.kills import kills
+from chaos.numbers import losses
+from chaos.stops import stops, stops_during_imports
+from chaos.writes import writes
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One kind of fault."""
+
+    try_out: Callable[[Path, range], Figure]
+    """Is given an empty folder and the numbers of its runs."""
+    short: int
+    """Runs that it has with `--short`."""
+    long: int
+
+
+SUITES: Mapping[str, Suite] = {
+    "kills": Suite(kills, 20, 200),
+    "writes": Suite(writes, 10, 400),
+    "damages": Suite(damages, 60, 60),
+    "stops": Suite(stops, 6, 50),
+    "imports": Suite(stops_during_imports, 2, 20),
+    "disks": Suite(disks, 6, 50),
+    "numbers": Suite(losses, 4, 30),
+}
+
+
+def try_out_part(name: str, numbers: range) -> Figure:
+    """Some runs of a suite, in a process of their own."""
+    with tempfile.TemporaryDirectory(prefix="forgeml-chaos-") as folder:
+        return SUITES[name].try_out(Path(folder), numbers)
