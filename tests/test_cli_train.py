@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +64,25 @@ def test_table_shows_validation_and_test(config: Path) -> None:
     header = next(line for line in answer.stdout.splitlines() if "metric" in line)
     assert header.index("validation") < header.index("test")
     assert "accuracy" in answer.stdout
+
+
+@pytest.mark.slow
+def test_stopped_run_tells_the_command_that_goes_on(config: Path) -> None:
+    """It is the one that was given, but not from the beginning, and goes on from the checkpoint of the stop."""
+    command = [sys.executable, "-m", "forgeml", "train", "config.yaml", "--training.num_epochs", "4", "--fresh"]
+    with subprocess.Popen([*command, "--logging.save_interval", "5"], stderr=subprocess.PIPE, text=True) as running:
+        while not list(config.parent.glob("checkpoints/step-*/checkpoint.json")):
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=120)
+    assert running.returncode == 130, said
+    told = re.findall(r"^stopped +to go on: forgeml (train .*)$", said, re.MULTILINE)
+    assert told == ["train config.yaml --training.num_epochs 4 --logging.save_interval 5"], said
+    (step,) = re.findall(r"^stopped +a run that goes on does so after step (\d+)$", said, re.MULTILINE)
+    done = forgeml(*shlex.split(told[0]), "--json")
+    assert done.returncode == 0, done.stderr
+    assert f"\ncheckpoint     goes on after step {step} of " in done.stderr
 
 
 def test_mistake_is_told_before_the_slow_imports(config: Path) -> None:
