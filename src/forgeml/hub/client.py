@@ -114,7 +114,8 @@ def download(wanted: Wanted) -> Path:
         for _ in range(2):
             with patient():
                 folder = Path(huggingface_hub.snapshot_download(**wanted.request))
-            bad = damaged(wanted.at(folder.name).present())
+                commit = wanted.at(folder.name)
+                bad = damaged(commit.present(), commit.announced)
             if not bad:
                 return folder
             discard(bad)
