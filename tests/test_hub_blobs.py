@@ -68,6 +68,16 @@ def test_hash_that_is_listed_serves_where_the_name_is_none(tmp_path: Path) -> No
     assert len(asked) == 3
 
 
+def test_disk_without_links_is_held_against_the_listing(tmp_path: Path) -> None:
+    """There the commit's folder has the files themselves, and what is discarded is such a file."""
+    plain = tmp_path / "config.json"
+    plain.write_bytes(CONTENT)
+    assert damaged([plain], lambda files: {plain: GIT}) == []
+    assert damaged([plain], lambda files: {plain: "0" * 40}) == [plain]
+    discard([plain])
+    assert not plain.exists()
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_discarded_file_is_gone(tmp_path: Path, shared: bool) -> None:
     """Neither the link nor what it leads to stays, so that the library fetches the file anew."""

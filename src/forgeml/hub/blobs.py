@@ -45,7 +45,7 @@ def damaged(files: Iterable[Path], announced: Callable[[list[Path]], Mapping[Pat
         files: of one commit's folder.
         announced: gives the hashes of files that are not stored under one; without it such files pass.
     """
-    checked = {file: _is_sound(_blob_of(file)) for file in files if file.is_symlink() and file.is_file()}
+    checked = {file: _is_sound(_blob_of(file)) for file in files if file.is_file()}
     unknown = [file for file, sound in checked.items() if sound is None]
     if announced and unknown:
         hashes = announced(unknown)
@@ -65,8 +65,11 @@ def discard(files: Iterable[Path]) -> None:
 
 
 def _blob_of(file: Path) -> Path:
-    """What the link of a commit's file names. It may be a link itself, to a file that other repositories share."""
-    return Path(os.path.normpath(file.parent / os.readlink(file)))
+    """What a commit's file is a link to. It may be a link itself, to a file that other repositories share.
+
+    On disks without links it is the file, which then has no hash for a name.
+    """
+    return Path(os.path.normpath(file.parent / os.readlink(file))) if file.is_symlink() else file
 
 
 def _is_sound(blob: Path) -> bool | None:

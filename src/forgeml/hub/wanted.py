@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
 from forgeml.hub.errors import Asked
+from forgeml.hub.patience import patient
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class Wanted:
             return {}
         names = [file.relative_to(folder).as_posix() for file in files]
         api = huggingface_hub.HfApi()
-        listed = api.get_paths_info(asked.name, names, repo_type=asked.kind, revision=asked.revision)
+        with patient():
+            listed = api.get_paths_info(asked.name, names, repo_type=asked.kind, revision=asked.revision)
         return {
             folder / file.path: file.lfs.sha256 if file.lfs else file.blob_id
             for file in listed
