@@ -71,6 +71,20 @@ def was_resumed(stage: Stage, name: str) -> bool:
     return is_sound(stage, name) and any(path == stage.file(name) for path, _ in stage.ranges)
 
 
+def odd_etag(stage: Stage, name: str) -> None:
+    """Announce the weights under a name that says nothing, as some mirrors do."""
+    stage.faults[f"HEAD {stage.file(name)}"] = (200, stage.head(name, "v1-1234"))
+
+
+def is_of_one_commit(stage: Stage, name: str) -> bool:
+    """Whether what is in a commit's folder of the cache is what that commit has on the hub."""
+    fetched = [file for file in stage.cached(name).parents[1].glob("*/*") if file.is_file()]
+    served = stage.root / "served" / "models" / name
+    return len(fetched) > 3 and all(
+        file.read_bytes() == (served / file.parent.name / file.name).read_bytes() for file in fetched
+    )
+
+
 def only_a_pickle(stage: Stage, name: str) -> None:
     """Have the weights in no other form, for which the library would ask a service to convert them."""
     folder = Path(shutil.copytree(stage.files, stage.root / "pickled"))
@@ -185,8 +199,21 @@ FAULTS: dict[str, HubFault] = {
         lambda stage, name: stage.faults.update({f"HEAD {stage.file(name)}": (200, stage.head(name, "0" * 64))}),
         own="model",
     ),
+    "M28-etag-that-is-no-hash": HubFault(0, ("fetched into",), odd_etag, "model"),
+    "M28-etag-that-is-no-hash-and-wrong-bytes": HubFault(
+        6,
+        ("model.safetensors of {name} came twice with another hash",),
+        lambda stage, name: (
+            odd_etag(stage, name),
+            body(lambda content: [flipped(content)], always=True)(stage, name),
+        ),
+        "model",
+    ),
     "M28-no-commit": HubFault(
         6, ("is not a model hub", "check HF_ENDPOINT"), fault("HEAD /{name}/resolve", 200, {"ETag": '"1"'}), own="model"
+    ),
+    "M29-names-without-answer": HubFault(
+        6, ("cannot be reached", "{name} is not in the cache"), own="model", names="hangs", requests=0
     ),
     "M29-offline": HubFault(
         6, ("HF_HUB_OFFLINE=1 forbids", "{name} is not in the cache", "HF_HUB_OFFLINE=0"), own="model", offline=True

@@ -52,6 +52,7 @@ REFUSED_LINES: dict[str, tuple[str, list[str]]] = {
     "wrong section": ("max_length: 5", [".max_length: unknown setting", "it belongs under model: model.max_length"]),
     "outside": ("output_dir: x", ["it belongs outside the sections: output_dir"]),
     "another tool's word": ("lr: 1e-5", ["did you mean training.learning_rate?"]),
+    "of other tools": ("trust_remote_code: true", [".trust_remote_code: unknown", "a model is never run"]),
     "nothing near": ("zzz: 1", [".zzz: unknown setting", "settings of training: batch_size, learning_rate"]),
     "quoted number": ('learning_rate: "0.1"', ["a number is wanted", 'the text "0.1"', "0.1 without quotes"]),
     "negative rate": ("learning_rate: -1", ["must be above 0, found the number -1"]),

@@ -69,6 +69,9 @@ class Outcomes:
     """Commits that are cached, read once more while the hub is there."""
     asked: list[str]
     """What that asked the hub for."""
+    again: dict[str, Any]
+    """A data set that is cached, asked for without a commit."""
+    asked_again: list[str]
     commits: dict[str, str]
     old: str
     """Commit of the data set of two commits that is not the newest."""
@@ -97,15 +100,19 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
         )
         before = len(hub.requests)
         pins = {"default subset": [TOPICS, None, old], "subset of its own": ["tweet_eval", None, commits[TWEETS]]}
+        pins["subset that the hub chose"] = ["imdb", None, commits[IMDB]]
         pinned = run_outcomes(hub, home, "dataset", pins)
         asked = [target for _, target in hub.requests[before:]]
+        before = len(hub.requests)
+        again = run_outcomes(hub, home, "dataset", {"imdb": ["imdb"]})["imdb"]
+        asked_again = [target for _, target in hub.requests[before:]]
         # The same of a later commit, which must not be taken for the newest copy.
         _leave_unfinished(home, "f" * 40)
         hub.down()
         cases = {**READS, "uncached": ["someone/nothing"], "other subset": ["tweet_eval", "hate"], **revisions}
         down = run_outcomes(hub, home, "dataset", cases)
         offline = run_outcomes(hub, home, "dataset", {**cases, "several": ["someone/subsets"]}, offline=True)
-    return Outcomes(online, down, offline, pinned, asked, {**commits, TOPICS: new}, old)
+    return Outcomes(online, down, offline, pinned, asked, again, asked_again, {**commits, TOPICS: new}, old)
 
 
 def _publish(hub: LocalHub, folder: Path) -> None:
@@ -257,6 +264,13 @@ def test_hub_is_not_asked_for_a_commit_that_is_cached(outcomes: Outcomes) -> Non
     assert outcomes.asked == []
     assert outcomes.pinned["default subset"]["revision"] == outcomes.old
     assert outcomes.pinned["subset of its own"]["rows"] == outcomes.online["tweets"]["rows"]
+    assert outcomes.pinned["subset that the hub chose"]["rows"] == outcomes.online["imdb"]["rows"]
+
+
+def test_hub_is_asked_once_for_what_is_cached(outcomes: Outcomes) -> None:
+    """A branch may have moved, which is one question; all else is in the cache."""
+    assert outcomes.again["revision"] == outcomes.commits[IMDB]
+    assert outcomes.asked_again == ["/api/datasets/stanfordnlp/imdb"]
 
 
 def test_brief_trouble_is_sat_out(outcomes: Outcomes) -> None:

@@ -50,6 +50,34 @@ def test_what_has_no_hash_is_not_called_damaged(tmp_path: Path) -> None:
     assert damaged([store(tmp_path, "W-weak-etag"), plain, lost]) == []
 
 
+def test_hash_that_is_listed_serves_where_the_name_is_none(tmp_path: Path) -> None:
+    """What is stored under another name is held against the listing, and without an entry there it is damaged."""
+    link, other = store(tmp_path, "odd-etag"), store(tmp_path, SHA256)
+    asked: list[list[Path]] = []
+
+    def announced(files: list[Path], listed: str = SHA256) -> dict[Path, str]:
+        asked.append(files)
+        return {link: listed}
+
+    assert damaged([link, other], announced) == []
+    assert damaged([link, other], lambda files: announced(files, GIT)) == []
+    assert damaged([link, other], lambda files: announced(files, "0" * 64)) == [link]
+    assert damaged([link, other], lambda files: {}) == [link]
+    assert asked == [[link]] * 3
+    assert damaged([other], announced) == []
+    assert len(asked) == 3
+
+
+def test_disk_without_links_is_held_against_the_listing(tmp_path: Path) -> None:
+    """There the commit's folder has the files themselves, and what is discarded is such a file."""
+    plain = tmp_path / "config.json"
+    plain.write_bytes(CONTENT)
+    assert damaged([plain], lambda files: {plain: GIT}) == []
+    assert damaged([plain], lambda files: {plain: "0" * 40}) == [plain]
+    discard([plain])
+    assert not plain.exists()
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_discarded_file_is_gone(tmp_path: Path, shared: bool) -> None:
     """Neither the link nor what it leads to stays, so that the library fetches the file anew."""

@@ -59,7 +59,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
         weights = next((folder / "home" / "hub" / "models--someone--partly" / "snapshots").glob("*/model.safetensors"))
         weights.unlink()
         before = len(hub.requests)
-        pins = {"model": [SHORT, commit], "partly": ["someone/partly", hub.commit("models", "someone/partly")]}
+        pins = {"model": [SHORT, commit]}
+        pins |= {name: [f"someone/{name}", hub.commit("models", f"someone/{name}")] for name in ("partly", "fresh")}
         pinned = run_outcomes(hub, folder / "home", "pretrained", pins)
         asked = [target for _, target in hub.requests[before:]]
         weights.unlink()
@@ -72,7 +73,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
 
 def _publish(hub: LocalHub, folder: Path) -> str:
     model = write_tiny_bert(folder / "model")
-    for name in ("gated", "broken", "body", "limited", "portal", "hiccup", "partly", "flipped", "flips"):
+    for name in ("gated", "broken", "body", "limited", "portal", "hiccup", "partly", "flipped", "flips", "fresh"):
         hub.add_model(f"someone/{name}", model)
     pickled = folder / "pickled"
     shutil.copytree(model, pickled)
@@ -116,9 +117,10 @@ def test_cached_model_serves_without_the_hub(outcomes: Outcomes, way: str, name:
 def test_hub_is_not_asked_for_a_commit_that_is_cached_whole(outcomes: Outcomes) -> None:
     """A commit cannot change, so only what is absent may be asked for."""
     assert (outcomes.pinned["model"]["commit"], outcomes.pinned["model"]["fetched"]) == (outcomes.commit, False)
-    assert outcomes.pinned["partly"]["fetched"]
-    assert outcomes.asked
-    assert all("someone/partly" in target for target in outcomes.asked), outcomes.asked
+    for name in ("partly", "fresh"):
+        assert outcomes.pinned[name].get("fetched"), outcomes.pinned[name]
+        assert any(f"someone/{name}" in target for target in outcomes.asked)
+    assert not any(FULL in target for target in outcomes.asked)
 
 
 @pytest.mark.slow
@@ -189,4 +191,4 @@ def test_part_of_a_model_is_not_taken_for_the_whole(outcomes: Outcomes, way: str
     """Without the hub, a model whose download was cut off must be told from one that was never fetched."""
     error = getattr(outcomes, way)["partly"]
     assert error["exit_code"] == 6
-    assert "only a part of someone/partly is in the cache" in error["what"]
+    assert "only a part of someone/partly is in the cache, missing: model.safetensors" in error["what"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from forgeml.errors import DataError, ModelError
-from forgeml.model.folder import LibraryErrors, check_folder, first_line, read_settings
+from forgeml.errors import DataError, HubError, ModelError
+from forgeml.model.folder import LibraryErrors, check_folder, first_line, or_hub, read_settings
 
 
 @pytest.fixture
@@ -32,6 +32,15 @@ def problem(folder: Path) -> str:
 def test_good_folder_passes(folder: Path) -> None:
     """A folder as save_pretrained writes it is fine."""
     check_folder(folder, "copy")
+
+
+def test_lack_in_the_cache_is_the_hubs_matter_while_it_is_away(folder: Path) -> None:
+    """Other programs leave parts of models in the cache; what is missing could be fetched were the hub there."""
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(HubError, match=r"the hub gave no answer, and .* has no model\.safetensors"), or_hub(away=True):
+        check_folder(folder, "someone/model")
+    with pytest.raises(ModelError), or_hub(away=False):
+        check_folder(folder, "someone/model")
 
 
 def test_no_folder_is_said(tmp_path: Path) -> None:

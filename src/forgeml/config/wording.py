@@ -60,6 +60,10 @@ class Origins:
         return self.file
 
 
+WITHOUT = {"trust_remote_code": "take it out: code that comes with a model is never run"}
+"""What to do about names that other tools have and ForgeML does without."""
+
+
 def explain(error: ValidationError, origins: Origins) -> list[Problem]:
     """One problem for each setting that is wrong."""
     ranks = list(SAYINGS)
@@ -81,6 +85,8 @@ def explain(error: ValidationError, origins: Origins) -> list[Problem]:
 
 def unknown_fix(section: str, key: str, prefix: str = "") -> str:
     """What to do about a name that is no setting; `prefix` is what goes before a name where it was written."""
+    if key in WITHOUT:
+        return WITHOUT[key]
     guess = guess_name(section, key)
     if guess is None or (prefix and find_setting(guess) is None):
         return _list_known(guess or section, prefix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +38,19 @@ def check_cache(cache: Path | None = None) -> Iterator[Blob]:
             yield Blob(repository.replace("--", "/"), blob, blob.stat().st_size, _is_sound(blob))
 
 
-def damaged(files: Iterable[Path]) -> list[Path]:
-    """Those of a commit's files that do not hold what they are stored as; links that lead nowhere are passed over."""
-    return [file for file in files if file.is_symlink() and file.is_file() and _is_sound(_blob_of(file)) is False]
+def damaged(files: Iterable[Path], announced: Callable[[list[Path]], Mapping[Path, str]] | None = None) -> list[Path]:
+    """Those of a commit's files that do not hold what they are stored as; links that lead nowhere are passed over.
+
+    Args:
+        files: of one commit's folder.
+        announced: gives the hashes of files that are not stored under one; without it such files pass.
+    """
+    checked = {file: _is_sound(_blob_of(file)) for file in files if file.is_file()}
+    unknown = [file for file, sound in checked.items() if sound is None]
+    if announced and unknown:
+        hashes = announced(unknown)
+        checked |= {file: _has_hash(_blob_of(file), hashes.get(file, "")) for file in unknown}
+    return [file for file, sound in checked.items() if sound is False]
 
 
 def discard(files: Iterable[Path]) -> None:
@@ -55,18 +65,24 @@ def discard(files: Iterable[Path]) -> None:
 
 
 def _blob_of(file: Path) -> Path:
-    """What the link of a commit's file names. It may be a link itself, to a file that other repositories share."""
-    return Path(os.path.normpath(file.parent / os.readlink(file)))
+    """What a commit's file is a link to. It may be a link itself, to a file that other repositories share.
+
+    On disks without links it is the file, which then has no hash for a name.
+    """
+    return Path(os.path.normpath(file.parent / os.readlink(file))) if file.is_symlink() else file
 
 
 def _is_sound(blob: Path) -> bool | None:
-    if re.fullmatch("[0-9a-f]{64}", blob.name):
-        return blob.name in _hashes(blob, hashlib.sha256())
-    if re.fullmatch("[0-9a-f]{40}", blob.name):
-        # Small files have the hash that git gives them. Some mirrors announce that of the bare content.
-        git = hashlib.sha1(b"blob %d\0" % blob.stat().st_size, usedforsecurity=False)
-        return blob.name in _hashes(blob, git, hashlib.sha1(usedforsecurity=False))
-    return None
+    return _has_hash(blob, blob.name) if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", blob.name) else None
+
+
+def _has_hash(blob: Path, name: str) -> bool:
+    """Whether the bytes come to that SHA-256, or to that SHA-1."""
+    if len(name) == 64:
+        return name in _hashes(blob, hashlib.sha256())
+    # Small files have the hash that git gives them. Some mirrors announce that of the bare content.
+    git = hashlib.sha1(b"blob %d\0" % blob.stat().st_size, usedforsecurity=False)
+    return name in _hashes(blob, git, hashlib.sha1(usedforsecurity=False))
 
 
 def _hashes(path: Path, *hashes: hashlib._Hash) -> list[str]:

@@ -56,8 +56,8 @@ def fetch_model_files(
 ) -> Fetched:
     """Bring the files that match `patterns` to this machine, all from the one commit that `revision` stands for.
 
-    The hub is not asked where `revision` is a commit of which all these files are in the cache. Where they are in the
-    cache of what was another revision's commit, it is asked once, and for a short time.
+    The hub is not asked where `revision` is a commit of which all these files are in the cache. Where it is a branch or
+    tag, and they are there of the commit that it stood for last, the hub is asked once, and for a short time.
 
     Args:
         repository: owner/name.
@@ -114,7 +114,8 @@ def download(wanted: Wanted) -> Path:
         for _ in range(2):
             with patient():
                 folder = Path(huggingface_hub.snapshot_download(**wanted.request))
-            bad = damaged(wanted.at(folder.name).present())
+            commit = wanted.at(folder.name)
+            bad = damaged(commit.present(), commit.announced)
             if not bad:
                 return folder
             discard(bad)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
 from forgeml.hub.errors import Asked
+from forgeml.hub.patience import patient
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,21 @@ class Wanted:
             return None
         names = self._meant(file.path for file in listed)
         return [name for name in names if not (folder and (folder / name).is_file())]
+
+    def announced(self, files: Sequence[Path]) -> dict[Path, str]:
+        """The hashes that the hub lists for some of the files: git's, or of large files the SHA-256."""
+        folder, asked = self.folder(), self.asked
+        if folder is None:
+            return {}
+        names = [file.relative_to(folder).as_posix() for file in files]
+        api = huggingface_hub.HfApi()
+        with patient():
+            listed = api.get_paths_info(asked.name, names, repo_type=asked.kind, revision=asked.revision)
+        return {
+            folder / file.path: file.lfs.sha256 if file.lfs else file.blob_id
+            for file in listed
+            if isinstance(file, huggingface_hub.RepoFile)
+        }
 
     def at(self, commit: str) -> Self:
         """The same files of a commit."""

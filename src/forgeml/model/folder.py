@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import transformers
 from transformers import CONFIG_MAPPING
 
-from forgeml.errors import ForgeError, ModelError, first_line
+from forgeml.errors import ForgeError, HubError, ModelError, first_line
 from forgeml.machine import is_out_of_memory
 from forgeml.model.manifest import CONFIG
 from forgeml.model.weights import INDEX, WEIGHTS, stored_weights
@@ -64,6 +65,24 @@ def check_folder(folder: Path, name: str) -> None:
         wanted = ", ".join(" with ".join(files) for files in TOKENIZER_SETS)
         raise ModelError.at("model.name", f"{name} has no tokenizer", f"add the tokenizer's files: one of {wanted}")
     _check_counts(settings, stored_weights(folder).tensors, name)
+
+
+@contextmanager
+def or_hub(away: bool) -> Iterator[None]:
+    """Inside `with`, what a folder lacks is the hub's matter if it is in the cache and the hub was asked in vain.
+
+    Raises:
+        HubError: something is missing, and the hub is away.
+        ModelError: something is missing.
+    """
+    try:
+        yield
+    except ModelError as error:
+        if not away:
+            raise
+        lack = error.problems[0]
+        what = f"the hub gave no answer, and as far as it is in the cache, {lack.what}"
+        raise HubError.at(lack.where, what, f"try again once the hub can be reached; or {lack.fix}") from error
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from forgeml.errors import ConfigError, ModelError
 from forgeml.hub.client import Fetched, fetch_model_files, show_downloads
 from forgeml.hub.errors import or_folder
 from forgeml.hub.names import model_repository, written_as_path
-from forgeml.model.folder import TOKENIZER_SETS, LibraryErrors, check_folder, other_model, refuse_own_code
+from forgeml.model.folder import TOKENIZER_SETS, LibraryErrors, check_folder, or_hub, other_model, refuse_own_code
 from forgeml.model.heads import fit_head, in_base
 from forgeml.model.manifest import CONFIG
 from forgeml.model.weights import INDEX, stored_weights
@@ -86,7 +86,8 @@ def fetch_pretrained(
                 lambda folder: check(Pretrained(model_repository(name), folder.name, str(folder), 0, fetched=True)),
             )
         name, commit = model_repository(name), found.folder.name
-    check_folder(found.folder, name)
+    with or_hub(found.hub_away):
+        check_folder(found.folder, name)
     size = sum(file.stat().st_size for file in found.folder.iterdir() if file.is_file())
     return Pretrained(name, commit, str(found.folder), size, found.fetched, "; ".join(found.notes), found.hub_away)
 
