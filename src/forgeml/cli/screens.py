@@ -47,10 +47,7 @@ def _lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         disk, memory = plan["disk"], plan["memory"]
         of_it = f" ({_size(disk['checkpoints'])} for checkpoints)" if disk["checkpoints"] else ""
         yield "disk", f"{_size(disk['needed'])} needed{of_it}, {_size(disk['free'])} free"
-        told = (
-            f"about {_size(memory['needed'])} needed, {_size(memory['available'])} free; " if "needed" in memory else ""
-        )
-        yield "memory", f"{told}{_size(memory['used'])} used by the longest batch, {_size(memory['total'])} there"
+        yield "memory", _memory(memory)
         yield "time", _time(plan["estimate"])
 
 
