@@ -67,7 +67,7 @@ bench-serve: $(VENV)/.installed-dev ## compare the server with others: MODEL=fol
 
 clean: ## remove .venv, the starter files and all that was built
 	rm -rf $(VENV) quickstart/starter quickstart/.starter-* quickstart/best_model quickstart/last_model quickstart/mlflow.db* \
-		quickstart/mlruns \
+		quickstart/mlruns quickstart/tracking \
 		build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.python:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from forgeml.cli import config, evaluate, export, init, optimize, plan, predict, serve, streams, train
+from forgeml.cli import config, evaluate, export, init, optimize, plan, predict, serve, streams, sync, train
 from forgeml.cli.arguments import CONTEXT
 from forgeml.errors import ForgeError, MachineError, Stopped
 from forgeml.machine import place_in_run
@@ -27,6 +27,7 @@ Examples:
   forgeml init reviews.csv
   forgeml plan
   forgeml train config.yaml --training.num_epochs 1
+  forgeml sync
   forgeml predict best_model "A warm, funny film."
   forgeml evaluate best_model test.csv
   forgeml optimize best_model
@@ -87,6 +88,7 @@ def _options(
 app.command("init", context_settings=CONTEXT)(init.init)
 app.command("plan", context_settings=CONTEXT)(plan.plan)
 app.command("train", context_settings=CONTEXT)(train.train)
+app.command("sync")(sync.sync)
 app.command("predict")(predict.predict)
 app.command("evaluate", context_settings=CONTEXT)(evaluate.evaluate)
 app.command("optimize", context_settings=CONTEXT)(optimize.optimize)

@@ -38,7 +38,7 @@ from forgeml.training.optimizer import build_optimizer, build_schedule
 from forgeml.training.outputs import Outputs
 from forgeml.training.processes import ALONE, Processes
 from forgeml.training.stopping import BestSoFar
-from forgeml.training.tracking import Tracker
+from forgeml.training.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

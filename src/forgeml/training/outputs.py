@@ -45,9 +45,9 @@ class Outputs:
             MachineError: no right to write there, or something else stands there.
         """
         # Path.expanduser raises for a user who does not exist; here `~nobody` is then a name like any other.
-        folder = Path(os.path.expanduser(output_dir))
-        self.best = folder / "best_model"
-        self.last = folder / "last_model"
+        self.folder = Path(os.path.expanduser(output_dir))
+        self.best = self.folder / "best_model"
+        self.last = self.folder / "last_model"
         self.prepared = beside(self.best)
         """The best model so far."""
         self.published = False

@@ -18,7 +18,7 @@ from forgeml.training.materials import Materials, Tell, gather
 from forgeml.training.outputs import Outputs
 from forgeml.training.processes import meet
 from forgeml.training.result import Scored, manifest, resolved, score_saved
-from forgeml.training.tracking import Tracker
+from forgeml.training.tracking.tracker import Tracker
 
 
 def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
@@ -37,7 +37,7 @@ def train(config: Config, tell: Tell = lambda event: None) -> TrainingResult:
         outputs = processes.by_main(lambda: Outputs(config.output_dir))
         materials = gather(config, tell, processes)
         processes.by_main(lambda: outputs.check_room(materials.model, config.logging.save_interval is not None))
-        tracker = Tracker(config.mlflow, lambda reason: tell(Note("tracking", reason, warning=True)))
+        tracker = Tracker(config.mlflow, outputs.folder, lambda reason: tell(Note("tracking", reason, warning=True)))
         short_of_memory = memory_errors(*story.memory(config.training, materials.cut.max_length))
         with _recorded(tracker, outputs, config, materials, tell), processes.watched(), short_of_memory:
             _track_start(tracker, config, materials)
