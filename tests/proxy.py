@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 WAYS = ("refuse", "hang", "error", "slow", "forget")
-"""To fail: hang up on whoever comes; take a request and say nothing; answer 500; answer late; let the server do what was
-asked, and hang up instead of saying so."""
+"""To fail: hang up on whoever comes; take a request and say nothing; answer 500; answer late; let the server do what
+was asked, and hang up instead of saying so."""
 
 
 class Proxy(ThreadingHTTPServer):
@@ -60,7 +60,17 @@ class _Request(BaseHTTPRequestHandler):
                 time.sleep(self.server.delay)
             self._hand_on(body, way == "forget")
 
-    do_GET = do_PUT = do_PATCH = do_DELETE = do_POST
+    def do_GET(self) -> None:
+        self.do_POST()
+
+    def do_PUT(self) -> None:
+        self.do_POST()
+
+    def do_PATCH(self) -> None:
+        self.do_POST()
+
+    def do_DELETE(self) -> None:
+        self.do_POST()
 
     def _hand_on(self, body: bytes, forget: bool) -> None:
         asking = http.client.HTTPConnection(self.server.target, timeout=30)

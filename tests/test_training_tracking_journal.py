@@ -79,7 +79,8 @@ def test_journal_cut_anywhere_is_read_to_its_last_whole_line(journal: Journal) -
     content = journal.path.read_bytes()
     lines = content.splitlines(keepends=True)
     cut = journal.path.with_name("cut.jsonl")
-    for size in range(len(content) + 1):
+    ends = [sum(map(len, lines[: number + 1])) for number in range(len(lines))]
+    for size in (0, *range(ends[-2] - 2, ends[-1] + 1), *(end + more for end in ends[:-1] for more in (-1, 0, 1))):
         cut.write_bytes(content[:size])
         told = read_journal(cut)
         whole = content[:size].count(b"\n")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from forgeml.training.tracking.journal import Journal, read_journal
+from forgeml.training.tracking.journal import FOLDER, Journal, read_journal
 from forgeml.training.tracking.past import Past, begin, go_on
 from forgeml.training.tracking.records import Metrics, Opened, Owner, Params, Record, Start, Tags, Whole
 
@@ -59,18 +60,27 @@ def test_new_run_knows_nothing(tmp_path: Path) -> None:
 
 def test_run_goes_on_in_its_journal(tmp_path: Path) -> None:
     """What the store may lack is sent first; what it has for certain is not."""
-    journal = begin(tmp_path, START).journal
+    journal = begin(tmp_path / FOLDER, START).journal
     journal.append([Opened("r1"), TOLD[0], Whole(), *TOLD[1:]])
     journal.close()
-    begun = go_on(tmp_path, START, "", 2)
+    begun = go_on(tmp_path / FOLDER, START, "", 2)
     assert (begun.run_id, begun.continued, begun.journal.path) == ("r1", True, journal.path)
     assert begun.past.unsent == tuple(TOLD[1:])
 
 
+def test_run_that_goes_on_in_another_store_is_sent_whole(tmp_path: Path) -> None:
+    """What one store has for certain, the other lacks."""
+    journal = begin(tmp_path / FOLDER, START).journal
+    journal.append([Opened("r1"), *TOLD, Whole()])
+    journal.close()
+    begun = go_on(tmp_path / FOLDER, replace(START, store="http://there"), "r1", 2)
+    assert begun.past.unsent == tuple(TOLD)
+
+
 def test_run_goes_on_without_its_journal(tmp_path: Path) -> None:
-    """A journal that was removed, or that another process has, is begun anew, and the run is the one of the checkpoint."""
-    held = begin(tmp_path / "held", START).journal
-    for folder in (tmp_path / "empty", tmp_path / "held"):
+    """A journal that was removed, or that another process has, is begun anew; the run is that of the checkpoint."""
+    held = begin(tmp_path / "held" / FOLDER, START).journal
+    for folder in (tmp_path / "empty" / FOLDER, tmp_path / "held" / FOLDER):
         begun = go_on(folder, Start(START.key, "", "", "", 5_000, {}, Owner.this()), "r1", 2)
         assert begun.journal.path != held.path
         told = read_journal(begun.journal.path)
@@ -82,8 +92,8 @@ def test_run_goes_on_without_its_journal(tmp_path: Path) -> None:
 def test_other_runs_of_the_folder_are_not_taken(tmp_path: Path) -> None:
     """Neither one whose key begins alike, nor a file that is no journal."""
     alike = Start("01234567xx", "", "", "", 1_000, {}, Owner.this())
-    Journal.begin(tmp_path, alike).close()
-    (tmp_path / "20200101-000000-01234567.jsonl").write_text("{}\n")
-    begun = go_on(tmp_path, Start(START.key, "", "", "", 5_000, {}, Owner.this()), "", 2)
+    Journal.begin(tmp_path / FOLDER, alike).close()
+    (tmp_path / FOLDER / "20200101-000000-01234567.jsonl").write_text("{}\n")
+    begun = go_on(tmp_path / FOLDER, Start(START.key, "", "", "", 5_000, {}, Owner.this()), "", 2)
     assert begun.run_id == ""
     assert begun.journal.path.name.startswith("19700101-000005")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
 
 from forgeml.training.tracking.records import Data, Metrics, Owner, Params, Record, Start, Tags
 from forgeml.training.tracking.store import (
@@ -17,6 +19,7 @@ from forgeml.training.tracking.store import (
     RefusedError,
     Store,
     check_sqlite,
+    is_refusal,
     store_uri,
     whole_uri,
 )
@@ -160,6 +163,15 @@ def test_deleted_run_refuses_nothing(run: OpenRun) -> None:
     run.client.delete_run(run.run_id)
     with pytest.raises(mlflow.exceptions.MlflowException, match="must be in the 'active' state"):
         run.send([Tags({"device": "cpu"})])
+
+
+def test_answer_of_a_gateway_is_no_refusal() -> None:
+    """Only MLflow's own words are final; a gateway that says 400, or a server that is broken, may change its mind."""
+    bad = ErrorCode.Value("BAD_REQUEST")
+    assert is_refusal(MlflowException("no such name", INVALID_PARAMETER_VALUE))
+    assert is_refusal(MlflowException("too long", bad))
+    assert not is_refusal(MlflowException("API request to endpoint /x failed with error code 400 != 200", bad))
+    assert not is_refusal(MlflowException("broken"))
 
 
 def test_run_ends_and_goes_on(run: OpenRun) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 import pytest
 
 from forgeml.errors import DataError, HubError, MachineError
@@ -176,9 +177,9 @@ def test_model_is_sent_once(trained: Path, tmp_path: Path) -> None:
     path.write_bytes(content)
     (again,) = sync(tmp_path)
     assert again.model_id == first.model_id
-    assert only(uri).models == ["2"]
+    assert only(uri).models == ["READY"]
     opened = mlflow.pyfunc.load_model(_folder(uri, first.model_id))
-    assert opened.predict(["good"])[0]["label"] in {"neg", "pos"}
+    assert opened.predict(pd.DataFrame({"text": ["good"]}))[0]["label"] in {"neg", "pos"}
 
 
 def _folder(uri: str, model_id: str) -> str:
@@ -191,7 +192,7 @@ def test_half_uploaded_model_is_replaced(trained: Path, tmp_path: Path) -> None:
     model = Model.of(trained / "best_model", ["torch==2"], False)
     run = Store.at(uri).create(_start(uri))
     run.place_for(model)
-    assert only(uri).models == ["1"]
+    assert only(uri).models == ["PENDING"]
     _left(tmp_path, uri, model, Ended("FINISHED", 5_000))
     sync(tmp_path)
     live = mlflow.MlflowClient(uri).search_logged_models([run.client.get_run(run.run_id).info.experiment_id])

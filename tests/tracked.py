@@ -19,6 +19,8 @@ from forgeml.events import Evaluation, StepReport
 from forgeml.training.tracking import run, sending
 from forgeml.training.tracking.tracker import Tracker
 
+MODEL_STATES = {1: "PENDING", 2: "READY", 3: "FAILED"}
+OWN_TAGS = {"forgeml.key", "mlflow.runName"}
 MEASURED = "train.examples_per_second"
 
 
@@ -42,7 +44,7 @@ class Stored:
     def told(self) -> tuple[Any, ...]:
         """What must be the same however the records came here."""
         figures = [(name, step, 0.0 if name == MEASURED else value) for name, step, value, _ in self.figures]
-        tags = {name: value for name, value in self.tags.items() if name != "forgeml.key"}
+        tags = {name: value for name, value in self.tags.items() if name not in OWN_TAGS}
         return self.status, figures, self.params, tags, self.data
 
 
@@ -77,7 +79,11 @@ def stored(uri: str) -> dict[str, Stored]:
                         "i.destination_id",
                     )
                 ],
-                [str(one) for one, _ in rows("status, model_id", "logged_models", run_id, "source_run_id")],
+                [
+                    MODEL_STATES[state]
+                    for state, stage in rows("status, lifecycle_stage", "logged_models", run_id, "source_run_id")
+                    if stage == "active"
+                ],
             )
             for run_id, status, name, start, end in found
         }

@@ -36,6 +36,15 @@ def sync(
     if not path.exists():
         raise ConfigError.at(place, "no such file or folder", "name the output folder of a training")
     from forgeml.cli.console import facts_table
+    from forgeml.training.tracking.journal import journals_in
+
+    if not journals_in(path):
+        if as_json:
+            typer.echo(json.dumps({"journals": []}))
+        else:
+            facts_table([("sync", f"no journal in {place}, nothing is to be sent")])
+        return
+    # MLflow takes seconds to load.
     from forgeml.training.tracking.syncing import describe, failure
     from forgeml.training.tracking.syncing import sync as send
 
@@ -43,7 +52,6 @@ def sync(
     if as_json:
         typer.echo(json.dumps({"journals": [asdict(one) for one in found]}))
     else:
-        facts_table([describe(one) for one in found] or [("sync", f"no journal in {place}, nothing is to be sent")])
-    error = failure(found)
-    if error:
+        facts_table([describe(one) for one in found])
+    if error := failure(found):
         raise error

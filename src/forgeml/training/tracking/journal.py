@@ -78,10 +78,10 @@ class Journal:
 
     def append(self, lines: Sequence[Line]) -> None:
         """Write lines at the end. They are with the system before this returns, though perhaps not on the disk."""
-        if self._file is None or not lines:
-            return
         content = b"".join(map(encode, lines))
         with self._turn:
+            if self._file is None:
+                return
             before = os.fstat(self._file).st_size
             try:
                 if os.write(self._file, content) < len(content):
@@ -93,9 +93,11 @@ class Journal:
 
     def close(self) -> None:
         """Write nothing more, and let others have it."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        # Its number may be another file's at once, which a thread that still writes must not hit.
+        with self._turn:
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
 
     def remove(self) -> None:
         """Nothing in it is needed any more; nor is its folder, if it was the last one."""

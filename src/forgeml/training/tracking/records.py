@@ -10,7 +10,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -191,7 +191,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 def encode(line: Line) -> bytes:
     """A line of a journal, with its end. Numbers are read back as they were, to the last bit."""
-    return json.dumps({"line": _NAMES[type(line)], **asdict(line)}).encode() + b"\n"
+    return json.dumps({"line": _NAMES[type(line)], **vars(line)}, default=vars).encode() + b"\n"
 
 
 def decode(text: bytes) -> Line:

@@ -67,9 +67,7 @@ class TrackedRun:
         for path in journals_in(own.parent):
             if path != own:
                 self._sender.ask(partial(self._settle, path))
-        if not self.run_id:
-            what = f"no answer from MLflow, the training goes on and its records wait in {own}"
-            self._warn_once("away", f"{what}: {self._sender.problem or f'it takes more than {OPENING_S:g} s'}")
+        self._say()
 
     def log(self, record: Record) -> None:
         """Keep a record and hand it on, but for what was known before."""
@@ -100,7 +98,7 @@ class TrackedRun:
         self._over = True
         self._say()
         self._say_what_is_missing(ended, whole)
-        if whole and status == "FINISHED":
+        if whole and status == "FINISHED" and not self._sender.refused:
             self._journal.remove()
         elif whole:
             # It may be continued, and then it has to be known what was told already.
@@ -152,8 +150,8 @@ class TrackedRun:
         while self._news:
             self._warn(self._news.popleft())
         if self._sender.problem:
-            what = "tracking is interrupted, the training goes on and it is tried again later"
-            self._warn_once("away", f"{what}: {self._sender.problem}")
+            what = "MLflow does not answer, the training goes on and its records wait in"
+            self._warn_once("away", f"{what} {self._journal.path}: {self._sender.problem}")
         if self._journal.problem:
             what = f"{self._journal.path} cannot be written, so what MLflow does not take is lost"
             self._warn_once("journal", f"{what}: {self._journal.problem}")
@@ -166,7 +164,8 @@ class TrackedRun:
     def _say_what_is_missing(self, ended: Ended, whole: bool) -> None:
         sender, run_id = self._sender, self.run_id
         if sender.refused:
-            self._warn(f"{counted(len(sender.refused), 'record')} of the run {run_id} not taken: {sender.refused[0]}")
+            what = f"MLflow does not take {counted(len(sender.refused), 'record')} of the run {run_id}"
+            self._warn(f"{what}, which {self._journal.path} keeps: {sender.refused[0]}")
         if not run_id:
             what = "the run is not in MLflow"
         elif sender.closed != ended:

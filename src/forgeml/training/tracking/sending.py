@@ -148,13 +148,16 @@ class Sender:
             task.over.set()
 
     def _send(self, run: OpenRun) -> None:
-        while self._waiting and not self._given_up and self.closed == self._ended:
+        # No more than there is now, so that somebody who tells without end does not keep everything else waiting.
+        left = len(self._waiting)
+        while left > 0 and not self._given_up and self.closed == self._ended:
             with self._changed:
-                batch = list(islice(self._waiting, self._size))
+                batch = list(islice(self._waiting, min(left, self._size)))
             self.refused += deliver(run, batch)
             with self._changed:
                 for _ in batch:
                     self._waiting.popleft()
+            left -= len(batch)
 
     def _plan(self) -> None:
         """When to try next, and with how much: what is too much for a slow store at once may arrive in parts."""

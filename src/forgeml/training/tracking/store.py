@@ -44,6 +44,8 @@ SQLITE_SECONDS = 3
 
 REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
 """MLflow's words for records that no second attempt will make acceptable."""
+FOREIGN_ANSWER = "API request to endpoint"
+"""How the message begins that MLflow makes of an answer which is not in its own form."""
 ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 """MLflow's words for a run that is not there, and for an id that none can have."""
 
@@ -94,6 +96,11 @@ def check_sqlite(uri: str) -> None:
         raise OSError(f"{path}: {error}") from error
 
 
+def is_refusal(error: MlflowException) -> bool:
+    """Whether the store itself says that records are no good, and not something on the way to it, such as a gateway."""
+    return error.error_code in REFUSALS and not str(error).startswith(FOREIGN_ANSWER)
+
+
 class RefusedError(Exception):
     """The store answered that it will never take these records."""
 
@@ -120,7 +127,7 @@ class OpenRun:
             raise RefusedError(str(error)) from error
         except MlflowException as error:
             # A run that was deleted refuses everything, until it is restored.
-            if error.error_code not in REFUSALS or self._is_deleted():
+            if not is_refusal(error) or self._is_deleted():
                 raise
             raise RefusedError(str(error)) from error
 

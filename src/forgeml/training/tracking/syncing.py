@@ -168,7 +168,7 @@ class _Replaying:
         self._found.model_id = model_id
 
     def _put_away(self) -> None:
-        if self._ended.status == "FINISHED":
+        if self._ended.status == "FINISHED" and not self._found.refused:
             self._journal.remove()
             return
         # Such a run may be continued, and then it has to be known what was told already.
