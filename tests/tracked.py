@@ -20,7 +20,7 @@ from forgeml.training.tracking import run, sending
 from forgeml.training.tracking.tracker import Tracker
 
 MODEL_STATES = {1: "PENDING", 2: "READY", 3: "FAILED"}
-OWN_TAGS = {"forgeml.key", "mlflow.runName"}
+OWN_TAGS = {"forgeml.key", "mlflow.runName", "forgeml.git_changed", "mlflow.source.git.commit"}
 MEASURED = "train.examples_per_second"
 
 
