@@ -70,7 +70,7 @@ chaos: $(VENV)/.installed-dev ## kill, stop, damage and starve trainings many ti
 
 clean: ## remove .venv, the starter files and all that was built
 	rm -rf $(VENV) quickstart/starter quickstart/.starter-* quickstart/best_model quickstart/last_model quickstart/mlflow.db* \
-		quickstart/mlruns \
+		quickstart/mlruns quickstart/tracking \
 		build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.python:

@@ -24,7 +24,7 @@ HOMES = {
     "onnx": ("optimizing/",),
     "onnxruntime": ("inference/onnx_engine.py", "optimizing/"),
     "openvino": ("inference/openvino_engine.py", "optimizing/"),
-    "mlflow": ("training/tracking.py", "training/mlflow_store.py"),
+    "mlflow": ("training/tracking/manners.py", "training/tracking/store.py"),
     "peft": ("model/lora.py",),
     "pyarrow": ("data/", "inference/files/parquet.py"),
     "fastapi": ("serving/",),
@@ -47,7 +47,7 @@ HOMES = {
 
 LONGEST_FILE, LONGEST_FUNCTION, MOST_PARAMETERS = 300, 50, 6
 BORDERS = {
-    *("cli/main.py", "serving/guarding/guard.py", "training/tracking.py"),
+    *("cli/main.py", "serving/guarding/guard.py", "training/tracking/sending.py"),
     *("model/folder.py", "serving/answering/current.py"),
     *("serving/answering/explaining.py", "serving/answering/microbatch.py"),
     "doctor/examine.py",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from forgeml.doctor.places import cache_places, sqlite_file
-from forgeml.training.mlflow_store import store_uri
+from forgeml.training.tracking.store import store_uri
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from forgeml.training import train as module
 from forgeml.training.fine_tune import Surroundings, fine_tune
 from forgeml.training.materials import gather
 from forgeml.training.outputs import Outputs
-from forgeml.training.tracking import Tracker
+from forgeml.training.tracking.tracker import Tracker
 from forgeml.training.train import train
 
 RECIPES: Mapping[str, dict[str, Any]] = {
@@ -45,13 +45,13 @@ TEXTS = ["A warm and witty film.", "Boring, clumsy and bad; thanks!", "the house
 
 
 class _Untracked(Tracker):
-    """A tracker whose run never opens, and which keeps the names under which evaluations come."""
+    """A tracker without a run, which keeps the names under which evaluations come."""
 
-    def __init__(self, config: MlflowConfig, warn: Callable[[str], None]) -> None:
-        super().__init__(config, warn)
+    def __init__(self, config: MlflowConfig, output: Path, warn: Callable[[str], None]) -> None:
+        super().__init__(config, output, warn)
         self.prefixes: list[str] = []
 
-    def _open(self) -> None:
+    def _begin(self) -> None:
         """MLflow takes longer than the training."""
 
     def log_evaluation(self, evaluation: Evaluation, prefix: str = "") -> None:
@@ -121,7 +121,7 @@ def test_recipe_makes_a_plain_model_that_has_learnt(recipe: str, runs: Runs) -> 
 def test_recipe_makes_the_same_model_again(recipe: str, runs: Runs, tmp_path: Path) -> None:
     """Another run of the same configuration ends with the same bytes, which are not those of another recipe."""
     config, outputs = runs.config(recipe, tmp_path), Outputs(str(tmp_path))
-    tracker = _Untracked(config.mlflow, _ignore)
+    tracker = _Untracked(config.mlflow, tmp_path, _ignore)
     fine_tune(config, gather(config, _ignore), Surroundings(tracker, outputs, _ignore, {}))
     averaged = ["averaged."] if "average_last" in RECIPES[recipe] else []
     assert tracker.prefixes == [""] * 4 + averaged

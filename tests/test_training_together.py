@@ -38,7 +38,7 @@ from forgeml.training.preparing import prepare
 from forgeml.training.processes import meet
 from forgeml.training.result import score_saved
 from forgeml.training.scoring import score_logits
-from forgeml.training.tracking import Tracker
+from forgeml.training.tracking.tracker import Tracker
 from together import started, together
 
 DIVIDED = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP"}
@@ -220,7 +220,7 @@ def _saved(settings: dict[str, Any], folder: Path, divided: bool) -> dict[str, A
     config, told = Config.model_validate({**settings, "output_dir": str(folder)}), []
     for materials in _gathered(settings):
         outputs = materials.processes.by_main(lambda: Outputs(config.output_dir))
-        tracker = Tracker(config.mlflow, told.append)
+        tracker = Tracker(config.mlflow, folder, told.append)
         fine_tune(config, materials, Surroundings(tracker, outputs, lambda event: None, {}))
         scored = score_saved(outputs, materials, tracker, lambda event: None)
         model = AutoModelForSequenceClassification.from_pretrained(outputs.prepared)

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from forgeml.cli import config, doctor, evaluate, export, init, optimize, plan, predict, serve, streams, train
+from forgeml.cli import config, doctor, evaluate, export, init, optimize, plan, predict, serve, streams, sync, train
 from forgeml.cli.arguments import CONTEXT
 from forgeml.config.opening import hide_secrets
 from forgeml.errors import ForgeError, MachineError, Stopped
@@ -30,6 +30,7 @@ Examples:
   forgeml init reviews.csv
   forgeml plan
   forgeml train config.yaml --training.num_epochs 1
+  forgeml sync
   forgeml predict best_model "A warm, funny film."
   forgeml evaluate best_model test.csv
   forgeml optimize best_model
@@ -63,7 +64,7 @@ EXTRAS = {
     "serve": ("fastapi", "starlette", "uvicorn", "httptools", "prometheus_client"),
 }
 """Packages that only some commands need, by the extra that installs them."""
-EXTRA_OF = {**dict.fromkeys(("init", "plan", "train", "optimize", "export"), "train"), "serve": "serve"}
+EXTRA_OF = {**dict.fromkeys(("init", "plan", "train", "sync", "optimize", "export"), "train"), "serve": "serve"}
 """The extra without which a command does nothing."""
 
 ONE_STOP_S = 1.0
@@ -98,6 +99,7 @@ def _options(
 app.command("init", context_settings=CONTEXT)(init.init)
 app.command("plan", context_settings=CONTEXT)(plan.plan)
 app.command("train", context_settings=CONTEXT)(train.train)
+app.command("sync")(sync.sync)
 app.command("predict")(predict.predict)
 app.command("evaluate", context_settings=CONTEXT)(evaluate.evaluate)
 app.command("optimize", context_settings=CONTEXT)(optimize.optimize)

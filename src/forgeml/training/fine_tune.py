@@ -33,7 +33,7 @@ from forgeml.training.outputs import Outputs
 from forgeml.training.preparing import prepare
 from forgeml.training.scoring import score_logits
 from forgeml.training.stopping import BestSoFar
-from forgeml.training.tracking import Tracker
+from forgeml.training.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class _Run:
             "learner": settings_of(self._learner),
             "best": self.best.state(),
             "averaging": self.averaging.state(),
-            "run_id": around.tracker.run_id,
+            "tracking": around.tracker.state,
         }
         tensors = tensors_of(self._learner, materials.model) | self.averaging.tensors()
         try:

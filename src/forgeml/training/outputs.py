@@ -51,7 +51,7 @@ class Outputs:
             MachineError: no right to write there, or something else stands there.
         """
         # Path.expanduser raises for a user who does not exist; here `~nobody` is then a name like any other.
-        self._folder = folder = Path(os.path.expanduser(output_dir))
+        self.folder = folder = Path(os.path.expanduser(output_dir))
         # Named now: once the working folder is removed, nothing tells where it was.
         self._name, self._began_in = str(folder.absolute()), identity(folder)
         self._keep_old = on_existing_model == "keep"
@@ -98,7 +98,7 @@ class Outputs:
         Raises:
             MachineError: it was moved or removed. A new one in its place would hide from the user what the old one has.
         """
-        if self._began_in not in (None, identity(self._folder)):
+        if self._began_in not in (None, identity(self.folder)):
             what = "was moved or removed during the run, so nothing more is written there"
             raise MachineError.at(self._name, what, "put it back, and run the same command again")
 

@@ -17,7 +17,7 @@ from forgeml.records import Manifest, Split, Splits
 from forgeml.training.materials import Materials, Reader, Tell, encode_part, progress
 from forgeml.training.outputs import Outputs
 from forgeml.training.scoring import score_logits
-from forgeml.training.tracking import Tracker
+from forgeml.training.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,7 +22,7 @@ from forgeml.training.materials import Materials, Tell, gather
 from forgeml.training.outputs import Outputs
 from forgeml.training.processes import meet
 from forgeml.training.result import Scored, manifest, resolved, score_saved
-from forgeml.training.tracking import Tracker
+from forgeml.training.tracking.tracker import Tracker
 
 
 def train(
@@ -54,7 +54,7 @@ def train(
         recorded = _recorded_facts(config, materials)
         _check_same(checkpoint, recorded, allow_changed, tell)
         processes.by_main(lambda: outputs.check_room(materials.model))
-        tracker = Tracker(config.mlflow, lambda reason: tell(Note("tracking", reason, warning=True)))
+        tracker = _tracker(config, outputs, checkpoint, tell)
         short_of_memory = memory_errors(*story.memory(config.training, materials.cut.max_length))
         with _recorded(tracker, outputs, config, materials, tell), processes.watched(), short_of_memory:
             _track_start(tracker, config, materials)
@@ -108,6 +108,14 @@ def _recorded_facts(config: Config, materials: Materials) -> dict[str, Any]:
     """What a checkpoint has to say of the run as a whole."""
     commits = {MODEL: materials.pretrained.commit, DATA: materials.source.revision}
     return {"facts": facts(config, materials), "commits": commits}
+
+
+def _tracker(config: Config, outputs: Outputs, checkpoint: Checkpoint | None, tell: Tell) -> Tracker:
+    """Of a new run in MLflow, or of the one that goes on."""
+    continued = checkpoint.state["tracking"] if checkpoint else None
+    return Tracker(
+        config.mlflow, outputs.folder, lambda reason: tell(Note("tracking", reason, warning=True)), continued or None
+    )
 
 
 def _track_start(tracker: Tracker, config: Config, materials: Materials) -> None:
