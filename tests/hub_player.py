@@ -53,13 +53,13 @@ socket.getaddrinfo, socket.socket.connect = getaddrinfo, connect
 import forgeml
 from forgeml.cli.main import run
 from forgeml.hub import patience
-from forgeml.training import tracking
+from forgeml.training.tracking import tracker
 import datasets
 import huggingface_hub
 
 if hurried:
     # A copy of each model in MLflow's store is half of the time.
-    tracking.Tracker.log_model = lambda *arguments: None
+    tracker.Tracker.log_model = lambda *arguments: None
     patience.QUICK, patience.PATIENCE, patience.SILENCE, patience.PAUSES = 0.4, 1.5, 0.4, (0.05, 0.1)
 
 # The library keeps what has come of a file in pieces of this size, which is more than the whole file here.
@@ -251,7 +251,7 @@ class Player:
         if not case.holds(self.stage, own):
             yield "what has to be true afterwards is not"
         yield from (
-            f"damaged in the cache: {blob.path}" for blob in check_cache(self.stage.home / "hub") if not blob.sound
+            f"damaged in the cache: {blob.path}" for blob in check_cache(self.stage.home / "hub") if blob.sound is False
         )
         yield from (f"a secret is in {file}" for file in files_with((TOKEN, PASSWORD), self.root))
 

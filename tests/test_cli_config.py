@@ -30,7 +30,8 @@ def test_json_has_every_setting() -> None:
 def test_schema_is_a_json_schema() -> None:
     """`--schema` needs no file and describes the sections."""
     schema = json.loads(forgeml("config", "--schema").stdout)
-    assert {"model", "data", "training", "mlflow", "logging", "output_dir"} == schema["properties"].keys()
+    sections = {"model", "data", "training", "mlflow", "logging"}
+    assert schema["properties"].keys() == {*sections, "output_dir", "on_existing_model"}
 
 
 def test_problems_come_all_at_once() -> None:

@@ -47,8 +47,8 @@ TEXTS = ["A warm and witty film.", "Boring, clumsy and bad; thanks!", "the house
 class _Untracked(Tracker):
     """A tracker without a run, which keeps the names under which evaluations come."""
 
-    def __init__(self, config: MlflowConfig, output: Path, warn: Callable[[str], None]) -> None:
-        super().__init__(config, output, warn)
+    def __init__(self, config: MlflowConfig, output: Path, warn: Callable[[str], None], continued: None = None) -> None:
+        super().__init__(config, output, warn, continued)
         self.prefixes: list[str] = []
 
     def _begin(self) -> None:

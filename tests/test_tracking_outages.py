@@ -12,6 +12,7 @@ import pytest
 
 from forgeml.config.schema import MlflowConfig
 from forgeml.errors import Stopped
+from forgeml.training.tracking import run
 from forgeml.training.tracking.syncing import sync
 from forgeml.training.tracking.tracker import Tracker
 from proxy import WAYS, Proxy, before
@@ -137,14 +138,17 @@ def test_every_second_request_fails(way: str, story: _Story, straight: Stored) -
     assert story.found().told == straight.told
 
 
-def test_server_that_is_back_at_the_end_needs_no_sync(story: _Story, straight: Stored) -> None:
+def test_server_that_is_back_at_the_end_needs_no_sync(
+    story: _Story, straight: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What waited is sent at the end, which leaves nothing beside the output."""
+    monkeypatch.setattr(run, "LAST_IN_DOUBT_S", 60)
     story.run({0: "refuse", STEPS: ""})
     assert story.found().told == straight.told
     assert list(story.folder.iterdir()) == []
 
 
-def test_run_that_goes_on_during_an_outage(story: _Story, straight: Stored) -> None:
+def test_run_that_goes_on_during_an_outage(story: _Story, straight: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped and continued while the server is away, it is one run with each figure once."""
     config = MlflowConfig(tracking_uri=story.proxy.address, run_name="run")
     story.proxy.way = "refuse"
@@ -156,6 +160,7 @@ def test_run_that_goes_on_during_an_outage(story: _Story, straight: Stored) -> N
         tell_steps(tracker, range(31, 37))
         raise Stopped(15)
     assert state["run_id"] == ""
+    monkeypatch.setattr(run, "LAST_IN_DOUBT_S", 60)
     tracker = Tracker(config, story.folder, story.told.append, state)
     with tracker.running():
         tell_beginning(tracker)

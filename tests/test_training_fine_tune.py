@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from forgeml.training.outputs import Outputs
 class Recorder:
     """Stands where the tracker is, and keeps the steps at which it was told something."""
 
-    run_id = "of a test"
+    state: Mapping[str, Any] = {}
 
     def __init__(self) -> None:
         self.steps: list[int] = []

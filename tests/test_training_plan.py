@@ -208,7 +208,7 @@ def test_disk_that_is_too_small_is_a_problem(
     found = make_plan(config_of(tiny_settings, tmp_path))
     assert found.error is not None
     assert found.error.exit_code == 5
-    assert "are needed for the models" in found.problems[0].what
+    assert "MB are needed, of which" in found.problems[0].what
 
 
 def test_memory_that_runs_out_is_a_problem(

@@ -267,7 +267,8 @@ def test_stop_ends_all_and_keeps_the_best(still: dict[str, Any], tmp_path: Path)
         assert first.said.splitlines()[-1] == "stopped"
         assert "the best model so far is in" in first.said
         assert second.said == ""
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["config.yaml", "last_model", "mlflow.db"]
+    kept = ["checkpoints", "config.yaml", "last_model", "mlflow.db", "tracking"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == kept
     assert (tmp_path / "last_model" / "model.safetensors").is_file()
 
 

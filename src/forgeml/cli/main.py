@@ -177,7 +177,9 @@ class _Stop:
             sys.__unraisablehook__(lost)
             return
         self._at = None
-        threading.Timer(AGAIN_S, signal.raise_signal, [lost.exc_value.signal_number]).start()
+        # To the main thread, as it may sit in a call that only a signal of its own cuts short.
+        again = [threading.main_thread().ident, lost.exc_value.signal_number]
+        threading.Timer(AGAIN_S, signal.pthread_kill, again).start()
 
 
 class _Follow:

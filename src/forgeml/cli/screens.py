@@ -91,9 +91,9 @@ def _memory(memory: Mapping[str, int]) -> str:
     used = f"{_size(memory['used'])} used by the longest batch"
     if "needed" not in memory:
         return f"{used}, {_size(memory['total'])} there"
-    return (
-        f"about {_size(memory['needed'])} needed, {_size(memory['available'])} of {_size(memory['total'])} free; {used}"
-    )
+    doubt = ", which may not suffice" if memory["near"] else ""
+    free = f"{_size(memory['available'])} of {_size(memory['total'])} free"
+    return f"about {_size(memory['needed'])} needed, {free}{doubt}; {used}"
 
 
 def _time(estimate: Mapping[str, float]) -> str:

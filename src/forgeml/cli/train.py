@@ -14,11 +14,12 @@ import typer
 
 from forgeml.cli.arguments import FileAndSettings, Json, split_arguments
 from forgeml.config.opening import hide_secrets
-from forgeml.errors import ForgeError, Stopped
+from forgeml.errors import ForgeError, Stopped, counted
 from forgeml.machine import Place, place_in_run
 
 if TYPE_CHECKING:
-    from forgeml.events import TrainingResult
+    from forgeml.config.schema import Config
+    from forgeml.events import Note, TrainingResult
 
 
 def train(
@@ -44,7 +45,7 @@ def train(
       forgeml train config.yaml --training.num_epochs 5 --allow-changed training.num_epochs
     """
     from forgeml.cli.console import Watcher, metrics_table
-    from forgeml.config.loading import load_config, parse_overrides, place_settings, warnings
+    from forgeml.config.loading import load_config, parse_overrides, place_settings
     from forgeml.events import Note
     from forgeml.training.lock import refuse_if_held
 
@@ -54,11 +55,8 @@ def train(
         overrides = parse_overrides(settings)
         config = load_config(file, overrides)
     with Watcher(quiet=place.rank > 0) as tell:
-        count = "1 setting" if len(overrides) == 1 else f"{len(overrides)} settings"
-        changed = f", {count} from the command line" if overrides else ""
-        tell(Note("configuration", f"{file} read{changed}; loading the libraries"))
-        for odd in warnings(config):
-            tell(Note("configuration", odd, warning=True))
+        for note in _notes(config, file, len(overrides)):
+            tell(note)
         try:
             # The slow imports come after all that can be told in an instant, such as a typing error.
             if not place.launched:
@@ -80,6 +78,17 @@ def train(
         typer.echo(_as_json(result))
     else:
         metrics_table(result.metrics)
+
+
+def _notes(config: Config, file: str, overrides: int) -> Iterator[Note]:
+    """What there is to say of a configuration that was read."""
+    from forgeml.config.loading import warnings
+    from forgeml.events import Note
+
+    changed = f", {counted(overrides, 'setting')} from the command line" if overrides else ""
+    yield Note("configuration", f"{file} read{changed}; loading the libraries")
+    for odd in warnings(config):
+        yield Note("configuration", odd, warning=True)
 
 
 def _again(arguments: list[str] | None, allow_changed: list[str] | None, *, as_json: bool) -> str:

@@ -23,6 +23,7 @@ from forgeml.model.weights import stored_weights
 from forgeml.records import EncodedTexts, Pretrained
 from forgeml.resources import SystemMemory, held_memory, system_memory
 from forgeml.training import story
+from forgeml.training.loop import is_divided
 
 if TYPE_CHECKING:
     from forgeml.training.loop import Learner, TrainingSet
@@ -98,13 +99,14 @@ def check_memory(
         tell: is given the warning.
 
     Returns:
-        What is needed; None on other devices, and where the system does not say what there is.
+        What is needed; None on other devices, where the system does not say what there is, and where each process has
+        only a part of the model.
 
     Raises:
         MachineError: it does not suffice even with a single text in a batch.
     """
     there = system_memory()
-    if materials.runtime.device != "cpu" or there is None:
+    if materials.runtime.device != "cpu" or there is None or is_divided(learner):
         return None
     need = _need(config, materials, learner, training_set.encoded, there.available)
     words = story.memory(config, materials.cut.max_length)

@@ -69,7 +69,9 @@ def whole_uri(tracking_uri: str) -> str:
     path = uri.removeprefix("sqlite:///")
     if path == uri or path.startswith(("/", ":memory:", "file:")) or not path:
         return uri
-    return f"sqlite:///{Path.cwd() / path}"
+    folder = Path.cwd()
+    # In an address a question mark ends the path.
+    return uri if "?" in str(folder) else f"sqlite:///{folder / path}"
 
 
 def artifact_place(uri: str) -> str | None:
