@@ -1,19 +1,13 @@
-"""What can go wrong between here and the hub, case by case, each with a whole `forgeml train`.
-
-Run as a program, every case has a process of its own and the real time limits; the tests play all of them in one
-process, with limits of a second or so.
-"""
+"""What can go wrong between here and the hub, case by case, each with a whole `forgeml train`."""
 
 from __future__ import annotations
 
 import shutil
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hub_player import HubFault, Player, Spoil, Stage
+from hub_player import HubFault, Spoil, Stage
 from local_hub import RESET, SILENCE
 from tiny import write_tiny_bert
 
@@ -247,26 +241,3 @@ FAULTS: dict[str, HubFault] = {
     ),
 }
 """By the rows of the catalogue of bad input."""
-
-
-def main() -> None:
-    """Play the cases that are named, or all, each in a process of its own, and print how many went as they have to."""
-    names = sys.argv[1:] or list(FAULTS)
-    outcomes = []
-    with tempfile.TemporaryDirectory(prefix="hub-faults-") as root, Player(Path(root), hurried=False) as player:
-        for name in names:
-            outcome = player.play(name, FAULTS[name])
-            outcomes.append(outcome)
-            print(  # noqa: T201
-                f"{name}: exit code {outcome.code}, {outcome.seconds:.1f} s",
-                *outcome.complaints,
-                sep="\n  ",
-                flush=True,
-            )
-    good = sum(not outcome.complaints for outcome in outcomes)
-    print(f"hub faults: {good} of {len(outcomes)}")  # noqa: T201
-    sys.exit(good < len(outcomes))
-
-
-if __name__ == "__main__":
-    main()

@@ -44,7 +44,7 @@ class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         self.server.asked += 1
         failing = self.server.failing
         way = self.server.way if not failing or self.server.asked in failing else ""
@@ -72,9 +72,21 @@ class _Request(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         self.do_POST()
 
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        # MLflow sends an empty file so.
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
     def _hand_on(self, body: bytes, forget: bool) -> None:
         asking = http.client.HTTPConnection(self.server.target, timeout=30)
-        asking.request(self.command, self.path, body, dict(self.headers))
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "transfer-encoding"}
+        asking.request(self.command, self.path, body, {**headers, "Content-Length": str(len(body))})
         answer = asking.getresponse()
         content = answer.read()
         asking.close()

@@ -10,10 +10,14 @@ from pathlib import Path
 from chaos.damages import damages
 from chaos.disks import disks
 from chaos.figures import Figure
+from chaos.hub import hub
 from chaos.kills import kills
 from chaos.numbers import losses
+from chaos.outages import outages
+from chaos.pairs import pairs
 from chaos.stops import stops, stops_during_imports
 from chaos.writes import writes
+from hub_faults import FAULTS
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ SUITES: Mapping[str, Suite] = {
     "imports": Suite(stops_during_imports, 2, 20),
     "disks": Suite(disks, 6, 50),
     "numbers": Suite(losses, 4, 30),
+    "pairs": Suite(pairs, 4, 20),
+    "outages": Suite(outages, 5, 50),
+    "hub": Suite(hub, 0, len(FAULTS)),
 }
 
 

@@ -82,7 +82,7 @@ class Training:
             shutil.copy(self.materials.folder / STORE_FILE, self.folder)
         config = self.folder.with_suffix(".yaml")
         store = {"tracking_uri": f"sqlite:///{self.folder}/{STORE_FILE}"}
-        config.write_text(json.dumps({**self.materials.settings, "mlflow": store, "output_dir": str(self.folder)}))
+        config.write_text(json.dumps({"mlflow": store, **self.materials.settings, "output_dir": str(self.folder)}))
         command = ["train", str(config), *self.arguments]
         process = _SERVER.Process(target=_run, args=(command, str(self.log), self.sabotage))
         process.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -210,4 +211,7 @@ def attempt(work: Callable[[], object]) -> str:
 def reason(error: Exception) -> str:
     """What an error says, in one line and without secrets."""
     first_line = (str(error).strip().splitlines() or [""])[0]
-    return hide_secrets(first_line) or type(error).__name__
+    # What follows is long, and says no more than what has failed at the root.
+    what, failed, behind = first_line.partition(" failed with exception ")
+    roots = re.findall(r"Caused by (\w+)", behind) or [type(error.__cause__ or error).__name__]
+    return hide_secrets(f"{what} failed ({roots[-1]})" if failed else first_line) or type(error).__name__
