@@ -275,8 +275,12 @@ def test_c27_file_without_rights_is_refused(
     """A file that may not be read is told with the reason."""
     Path(FILE).write_text(MINIMAL)
 
-    def forbid(*arguments: Any, **options: Any) -> None:
-        raise PermissionError(13, "Permission denied")
+    opened = Path.open
+
+    def forbid(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == FILE:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *arguments, **options)
 
     # By hand, as the administrator, whom the tests may run as, is allowed everything.
     with monkeypatch.context() as patch:

@@ -6,14 +6,15 @@ import json
 from pathlib import Path
 
 from command import forgeml
+from forgeml.training.holder import Holder
 from forgeml.training.tracking.journal import Journal
-from forgeml.training.tracking.records import Ended, Metrics, Owner, Start
+from forgeml.training.tracking.records import Ended, Metrics, Start
 from servers import free_port
 from tracked import new_store, only
 
 
 def _left(folder: Path, uri: str) -> None:
-    journal = Journal.begin(folder / "tracking", Start("0123456789", uri, "forgeml", "first", 1, {}, Owner.this()))
+    journal = Journal.begin(folder / "tracking", Start("0123456789", uri, "forgeml", "first", 1, {}, Holder.this()))
     journal.append([Metrics({"loss": 0.5}, 1, 2), Ended("KILLED", 3)])
     journal.close()
 

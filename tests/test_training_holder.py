@@ -111,3 +111,13 @@ def test_systems_without_proc_are_asked_by_ps(monkeypatch: pytest.MonkeyPatch) -
 def test_start_of_the_machine_stays_the_same() -> None:
     """It is one text as long as the machine runs."""
     assert boot_id() == boot_id()
+
+
+def test_holders_of_which_nothing_is_known_may_live() -> None:
+    """This one lives; one of another number or beginning, or from before a restart, does not."""
+    this = Holder.this()
+    assert this.may_live
+    assert replace(this, host="elsewhere", pid=2**22 + 1).may_live
+    assert not replace(this, pid=2**22 + 1).may_live
+    assert not replace(this, began="1").may_live
+    assert not replace(this, boot="another").may_live

@@ -91,7 +91,8 @@ def test_of_two_at_once_one_goes_on(tmp_path: Path, without_locks: bool) -> None
             assert f"in use by another training: process {pair[winner].process.pid} on " in said[loser]
             pair[winner].ask("leave")
             assert pair[winner].answer() == "left"
-    assert list(tmp_path.iterdir()) == []
+    # The folder may stay, if one has made it and the other one was in it last.
+    assert list(tmp_path.glob("*/*")) == []
 
 
 def test_twenty_pairs_of_processes(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from forgeml.errors import DataError
+from forgeml.training.holder import Holder
 from forgeml.training.tracking import journal as module
 from forgeml.training.tracking.journal import Journal, journals_in, read_journal
 from forgeml.training.tracking.records import (
@@ -18,7 +19,6 @@ from forgeml.training.tracking.records import (
     Metrics,
     Model,
     Opened,
-    Owner,
     Params,
     Record,
     Start,
@@ -28,7 +28,7 @@ from forgeml.training.tracking.records import (
     encode,
 )
 
-START = Start("0123456789", "sqlite:////x/mlflow.db", "forgeml", "first", 86_400_000, {}, Owner.this())
+START = Start("0123456789", "sqlite:////x/mlflow.db", "forgeml", "first", 86_400_000, {}, Holder.this())
 RECORDS: list[Record] = [Params({"seed": "1"}), Metrics({"loss": 0.5}, 1, 2_000), Tags({"device": "cpu"})]
 
 
@@ -65,7 +65,7 @@ def test_journal_tells_how_far_the_run_has_come(journal: Journal) -> None:
 def test_run_that_goes_on_is_the_same_run(journal: Journal) -> None:
     """Another process may name another store; key, name and beginning stay, and the run has no end any more."""
     journal.append([Ended("KILLED", 9_000), Whole()])
-    other = Start("other", "http://there", "forgeml", "second", 99_000, {}, replace(Owner.this(), pid=1))
+    other = Start("other", "http://there", "forgeml", "second", 99_000, {}, replace(Holder.this(), pid=1))
     journal.append([other, Metrics({"loss": 0.25}, 2, 100_000_000)])
     told = read_journal(journal.path)
     assert told is not None

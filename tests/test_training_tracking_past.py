@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from forgeml.training.holder import Holder
 from forgeml.training.tracking.journal import FOLDER, Journal, read_journal
 from forgeml.training.tracking.past import Past, begin, go_on
-from forgeml.training.tracking.records import Metrics, Opened, Owner, Params, Record, Start, Tags, Whole
+from forgeml.training.tracking.records import Metrics, Opened, Params, Record, Start, Tags, Whole
 
-START = Start("0123456789", "sqlite:////x/mlflow.db", "forgeml", "first", 1_000, {}, Owner.this())
+START = Start("0123456789", "sqlite:////x/mlflow.db", "forgeml", "first", 1_000, {}, Holder.this())
 TOLD: list[Record] = [
     Params({"seed": "1", "epochs": "3"}),
     Metrics({"loss": 0.5, "train.examples_per_second": 10.0}, 1, 1_000),
@@ -81,7 +82,7 @@ def test_run_goes_on_without_its_journal(tmp_path: Path) -> None:
     """A journal that was removed, or that another process has, is begun anew; the run is that of the checkpoint."""
     held = begin(tmp_path / "held" / FOLDER, START).journal
     for folder in (tmp_path / "empty" / FOLDER, tmp_path / "held" / FOLDER):
-        begun = go_on(folder, Start(START.key, "", "", "", 5_000, {}, Owner.this()), "r1", 2)
+        begun = go_on(folder, Start(START.key, "", "", "", 5_000, {}, Holder.this()), "r1", 2)
         assert begun.journal.path != held.path
         told = read_journal(begun.journal.path)
         assert told is not None
@@ -91,9 +92,9 @@ def test_run_goes_on_without_its_journal(tmp_path: Path) -> None:
 
 def test_other_runs_of_the_folder_are_not_taken(tmp_path: Path) -> None:
     """Neither one whose key begins alike, nor a file that is no journal."""
-    alike = Start("01234567xx", "", "", "", 1_000, {}, Owner.this())
+    alike = Start("01234567xx", "", "", "", 1_000, {}, Holder.this())
     Journal.begin(tmp_path / FOLDER, alike).close()
     (tmp_path / FOLDER / "20200101-000000-01234567.jsonl").write_text("{}\n")
-    begun = go_on(tmp_path / FOLDER, Start(START.key, "", "", "", 5_000, {}, Owner.this()), "", 2)
+    begun = go_on(tmp_path / FOLDER, Start(START.key, "", "", "", 5_000, {}, Holder.this()), "", 2)
     assert begun.run_id == ""
     assert begun.journal.path.name.startswith("19700101-000005")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from forgeml.training.holder import Holder
 from forgeml.training.tracking.records import (
     Data,
     Ended,
@@ -17,7 +17,6 @@ from forgeml.training.tracking.records import (
     Metrics,
     Model,
     Opened,
-    Owner,
     Params,
     Start,
     Tags,
@@ -27,8 +26,9 @@ from forgeml.training.tracking.records import (
     encode,
 )
 
+HOLDER = Holder(7, "host", "this start", "99", "2026-11-23", "0" * 32)
 LINES: list[Line] = [
-    Start("key", "sqlite:////x/mlflow.db", "forgeml", "swift-ant-1", 1, {"mlflow.user": "me"}, Owner(7, "host", "99")),
+    Start("key", "sqlite:////x/mlflow.db", "forgeml", "swift-ant-1", 1, {"mlflow.user": "me"}, HOLDER),
     Opened("r1"),
     Metrics({"loss": 0.1 + 0.2, "small": 5e-324, "large": 1.7976931348623157e308, "none": math.inf}, 3, 4),
     Params({"model.name": "./b\u00e4r \ud800 \n"}),
@@ -64,17 +64,6 @@ def test_start_of_a_newer_format_is_read() -> None:
     """What it has besides is left out, so that the number can be looked at."""
     text = encode(replace(LINES[0], format=99)).replace(b'"key":', b'"mood": "good", "key":')
     assert decode(text) == replace(LINES[0], format=99)
-
-
-def test_process_is_known() -> None:
-    """This one lives; one with its number and another beginning does not; of other machines nothing is known."""
-    this = Owner.this()
-    assert this.may_live()
-    assert not replace(this, since="1").may_live()
-    assert replace(this, host="elsewhere", since="1").may_live()
-    child = os.spawnlp(os.P_WAIT, "true", "true")
-    assert child == 0
-    assert not replace(this, pid=2**22 + 1).may_live()
 
 
 def test_model_is_known_by_its_weights(trained: Path, tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from forgeml.training.holder import Holder
 from forgeml.training.tracking import journal as journals
 from forgeml.training.tracking import sending
 from forgeml.training.tracking.journal import Journal, read_journal
 from forgeml.training.tracking.past import begin
-from forgeml.training.tracking.records import Ended, Metrics, Opened, Owner, Params, Record, Start, Whole
+from forgeml.training.tracking.records import Ended, Metrics, Opened, Params, Record, Start, Whole
 from forgeml.training.tracking.run import TrackedRun
 from forgeml.training.tracking.store import OpenRun, Store
 from tracked import hasten, new_store, only, stored
@@ -22,7 +23,7 @@ RECORDS: list[Record] = [Params({"seed": "1"}), *(Metrics({"loss": 1 / step}, st
 
 
 def _start(uri: str, key: str) -> Start:
-    return Start(key, uri, "forgeml", f"run-{key}", 1_000, {}, Owner.this())
+    return Start(key, uri, "forgeml", f"run-{key}", 1_000, {}, Holder.this())
 
 
 def _tracked(uri: str, folder: Path, warn: Callable[[str], None], key: str = "0123456789") -> TrackedRun:

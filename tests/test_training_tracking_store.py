@@ -12,7 +12,8 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
 
-from forgeml.training.tracking.records import Data, Metrics, Owner, Params, Record, Start, Tags
+from forgeml.training.holder import Holder
+from forgeml.training.tracking.records import Data, Metrics, Params, Record, Start, Tags
 from forgeml.training.tracking.store import (
     LONGEST_VALUE,
     OpenRun,
@@ -25,7 +26,7 @@ from forgeml.training.tracking.store import (
 )
 from tracked import new_store, stored
 
-START = Start("abc", "", "reviews", "first", 1_000, {"mlflow.user": "me"}, Owner.this())
+START = Start("abc", "", "reviews", "first", 1_000, {"mlflow.user": "me"}, Holder.this())
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_run_is_made_as_it_was_told(run: OpenRun) -> None:
 def test_run_is_found_by_its_id_or_its_key(run: OpenRun) -> None:
     """The key finds it where the id is not known or means nothing; without both there is none, nor is a deleted one."""
     store = Store.at(run.uri)
-    stranger = Start("xyz", "", "reviews", "first", 1_000, {}, Owner.this())
+    stranger = Start("xyz", "", "reviews", "first", 1_000, {}, Holder.this())
     for start, run_id in ((stranger, run.run_id), (START, ""), (START, "0" * 32), (START, "no id")):
         found = store.find(start, run_id)
         assert found is not None

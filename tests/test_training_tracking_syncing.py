@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from forgeml.errors import DataError, HubError, MachineError
+from forgeml.training.holder import Holder
 from forgeml.training.tracking import journal as journals
 from forgeml.training.tracking.journal import Journal
 from forgeml.training.tracking.records import (
@@ -20,7 +21,6 @@ from forgeml.training.tracking.records import (
     Metrics,
     Model,
     Opened,
-    Owner,
     Params,
     Record,
     Start,
@@ -32,7 +32,7 @@ from forgeml.training.tracking.syncing import Synced, describe, failure, sync
 from servers import free_port
 from tracked import new_store, only, stored
 
-GONE = Owner(2**22 + 1, Owner.this().host, "1")
+GONE = replace(Holder.this(), pid=2**22 + 1)
 RECORDS: list[Record] = [
     Params({"seed": "1"}),
     Tags({"device": "cpu"}),
@@ -145,7 +145,7 @@ def test_run_in_use_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     held = Journal.begin(tmp_path / "tracking", _start(uri))
     (found,) = sync(tmp_path)
     assert found.outcome == "in use"
-    held.append([replace(_start(uri), owner=Owner.this())])
+    held.append([replace(_start(uri), owner=Holder.this())])
     held.close()
 
     def refuse(file: int, how: int) -> None:

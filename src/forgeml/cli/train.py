@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,7 @@ from forgeml.machine import Place, place_in_run
 
 if TYPE_CHECKING:
     from forgeml.config.schema import Config
-    from forgeml.events import Note, TrainingResult
+    from forgeml.events import Event, Note, TrainingResult
 
 
 def train(
@@ -47,7 +47,6 @@ def train(
     from forgeml.cli.console import Watcher, metrics_table
     from forgeml.config.loading import load_config, parse_overrides, place_settings
     from forgeml.events import Note
-    from forgeml.training.lock import refuse_if_held
 
     place = place_in_run()
     with _said_once(place):
@@ -58,20 +57,12 @@ def train(
         for note in _notes(config, file, len(overrides)):
             tell(note)
         try:
-            # The slow imports come after all that can be told in an instant, such as a typing error.
-            if not place.launched:
-                # The other processes of a run would find it held by their own main one.
-                refuse_if_held(config.output_dir)
-            from forgeml.training.processes import leave
-            from forgeml.training.train import train as run
-
-            result = run(config, tell, fresh=fresh, allow_changed=allow_changed or ())
+            result = _trained(config, place, tell, fresh=fresh, allow_changed=allow_changed or ())
         except ForgeError as error:
             raise place_settings(error, file, overrides) from error
         except Stopped:
             tell(Note("stopped", f"to go on: {_again(arguments, allow_changed, as_json=as_json)}", warning=True))
             raise
-        leave()
     if place.rank > 0:
         return
     if as_json:
@@ -89,6 +80,23 @@ def _notes(config: Config, file: str, overrides: int) -> Iterator[Note]:
     yield Note("configuration", f"{file} read{changed}; loading the libraries")
     for odd in warnings(config):
         yield Note("configuration", odd, warning=True)
+
+
+def _trained(
+    config: Config, place: Place, tell: Callable[[Event], None], *, fresh: bool, allow_changed: Sequence[str]
+) -> TrainingResult:
+    """Train. The slow imports come after all that can be told in an instant, such as a typing error."""
+    from forgeml.training.lock import refuse_if_held
+
+    if not place.launched:
+        # The other processes of a run would find it held by their own main one.
+        refuse_if_held(config.output_dir)
+    from forgeml.training.processes import leave
+    from forgeml.training.train import train as run
+
+    result = run(config, tell, fresh=fresh, allow_changed=allow_changed)
+    leave()
+    return result
 
 
 def _again(arguments: list[str] | None, allow_changed: list[str] | None, *, as_json: bool) -> str:

@@ -1,4 +1,4 @@
-"""Who holds a lock: a process that is told from later ones of the same number."""
+"""Who holds a lock or writes a journal: a process that is told from later ones of the same number."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has taken a folder."""
+    """Who has taken a folder, or tells of a run."""
 
     pid: int
     host: str
@@ -26,7 +26,7 @@ class Holder:
     began: str
     """When the process began, as its system counts: another process of the same number has begun at another time."""
     since: str
-    """When the folder was taken."""
+    """When the folder was taken, or the telling began."""
     mark: str
     """Of this one taking."""
 
@@ -66,6 +66,11 @@ class Holder:
         except (OSError, OverflowError):
             return False
         return False
+
+    @property
+    def may_live(self) -> bool:
+        """Whether it is there, or may be: of other machines nothing is known here."""
+        return self.host != platform.node() or (self.boot == boot_id() and self.lives)
 
 
 def boot_id() -> str:

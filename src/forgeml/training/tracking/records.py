@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any, Self
 
 from forgeml.errors import ModelError
 from forgeml.model.manifest import read_manifest
+from forgeml.training.holder import Holder
 
 FORMAT = 1
 """Of journals. Those of a newer one are refused."""
@@ -76,33 +75,6 @@ Record = Metrics | Params | Tags | Data
 
 
 @dataclass(frozen=True)
-class Owner:
-    """A process, told apart from every other one that had or will have its number."""
-
-    pid: int
-    host: str
-    since: str
-    """When it was started, as its system counts; empty where that is not known."""
-
-    @classmethod
-    def this(cls) -> Self:
-        """The process that asks."""
-        return cls(os.getpid(), platform.node(), _since(os.getpid()))
-
-    def may_live(self) -> bool:
-        """Whether it is there, or may be: of other machines nothing is known here."""
-        if self.host != platform.node():
-            return True
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except OSError:
-            pass
-        return _since(self.pid) == self.since
-
-
-@dataclass(frozen=True)
 class Start:
     """A process begins to tell of a run, or goes on with it."""
 
@@ -116,7 +88,7 @@ class Start:
     """When the run began, in milliseconds since 1970."""
     tags: Mapping[str, str]
     """That the run is made with."""
-    owner: Owner
+    owner: Holder
     format: int = FORMAT
 
 
@@ -206,7 +178,7 @@ def decode(text: bytes) -> Line:
         if kind is Start:
             # A newer format, which is refused later by its number, may have more.
             found = {name: found[name] for name in (one.name for one in fields(Start))}
-            found["owner"] = Owner(**found["owner"])
+            found["owner"] = Holder(**found["owner"])
         if kind is Model:
             found["requirements"] = tuple(found["requirements"])
         return kind(**found)
@@ -222,11 +194,3 @@ def _fingerprint(folder: Path) -> str:
         return ""
     weights = sorted((name, found) for name, found in files.items() if name.endswith(".safetensors"))
     return hashlib.sha256(json.dumps(weights).encode()).hexdigest() if weights else ""
-
-
-def _since(pid: int) -> str:
-    try:
-        # The name of the program, in brackets, may hold anything.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""

@@ -99,7 +99,7 @@ def replay(path: Path, tracking_uri: str | None = None, *, with_model: bool = Tr
         replaying = _Replaying(journal, told, found, tracking_uri or told.start.store)
         if told.whole and not tracking_uri:
             found.outcome = KNOWN
-        elif told.ended or journal.locked or not told.start.owner.may_live():
+        elif told.ended or journal.locked or not told.start.owner.may_live:
             problem = attempt(lambda: replaying.send(with_model))
             found.outcome, found.problem = (FAILED, problem) if problem else (found.outcome, found.problem)
         return found

@@ -20,10 +20,11 @@ from forgeml.config.opening import hide_secrets
 from forgeml.config.schema import MlflowConfig
 from forgeml.errors import Stopped
 from forgeml.events import Evaluation, StepReport
+from forgeml.training.holder import Holder
 from forgeml.training.tracking.journal import FOLDER
 from forgeml.training.tracking.manners import drawn_name, manners
 from forgeml.training.tracking.past import begin, go_on
-from forgeml.training.tracking.records import Data, Metrics, Model, Owner, Params, Record, Start, Tags
+from forgeml.training.tracking.records import Data, Metrics, Model, Params, Record, Start, Tags
 from forgeml.training.tracking.run import LAST_S, LAST_STOPPED_S, TrackedRun
 from forgeml.training.tracking.sending import attempt
 from forgeml.training.tracking.store import whole_uri
@@ -136,7 +137,7 @@ class Tracker:
             run_name=self._config.run_name or drawn_name(),
             time=_now(),
             tags={"mlflow.user": _user(), "mlflow.source.name": Path(sys.argv[0]).name, **_git_tags()},
-            owner=Owner.this(),
+            owner=Holder.this(),
         )
         if state:
             self._step = state["step"]
