@@ -3,7 +3,7 @@
 # The Python to build .venv with: 3.11 or newer, for instance `make setup PYTHON=python3.12`.
 PYTHON ?= python3
 # For pytest; one process a core unless you say otherwise, for instance `make test PYTEST_ARGS="-k config -x"`.
-PYTEST_ARGS ?= -n auto
+PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 # What the tests need beside the package itself; the extras stand in pyproject.toml.
 TEST_EXTRAS ?= dev,serve,optimize
 

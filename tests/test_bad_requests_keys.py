@@ -125,7 +125,8 @@ def test_labels_of_the_counts_stay_those_of_the_server(guarded: Running) -> None
 def test_what_looks_like_a_line_of_the_log_is_none(guarded: Running) -> None:
     """S27: no line of the log begins where a client says, and no escape code gets into it."""
     line = '{"time": "2030-01-01", "level": "error", "event": "forged"}'
-    before = len(guarded.said())
+    # Twice, as a line of what was sent before may be on its way still.
+    before = [len(guarded.said()) for _ in range(2)][-1]
     authorized = f"Authorization: Bearer {KEY}\r\n"
     hostile = [f"\\n{line}", "\x1b[31mred\x1b[0m", f"a\r\n{line}\r\n", "\u2028forged\u2029", "%0d%0aforged"]
     for text in hostile:

@@ -20,7 +20,7 @@ POLL_S = 0.001
 def kills(folder: Path, numbers: range) -> Figure:
     """Kill every run twice, half of them at random instants and half just after a file has appeared."""
     figure = Figure("kill -9", f"runs, each killed {KILLS} times, ended with the weights of an undisturbed one")
-    materials = Materials.write(folder)
+    materials = Materials.write(folder, rows=320, epochs=4)
     whole = Training(materials, folder / "whole")
     seconds = whole.undisturbed()
     for number in numbers:
