@@ -16,9 +16,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-
 from tiny import write_reviews, write_tiny_bert
+from tracked import new_store
 
 STORE = "mlflow.store.tracking.sqlalchemy_store"
 PRELOADED = ["forgeml.cli.main", "forgeml.training.train", "forgeml.cli.console", "sklearn.metrics", STORE]
@@ -43,7 +42,7 @@ class Materials:
     @classmethod
     def write(cls, folder: Path, rows: int = 480, epochs: int = 4) -> Materials:
         """A tiny model with dropout, made-up reviews, and an empty store; checkpoints come between evaluations too."""
-        MlflowClient(f"sqlite:///{folder}/{STORE_FILE}").search_experiments()
+        new_store(folder, STORE_FILE)
         settings = {
             "model": {"name": str(write_tiny_bert(folder / "model")), "max_length": 32},
             "data": {"dataset": str(write_reviews(folder / "reviews", rows=rows))},
