@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,16 @@ from typing import Any
 
 import mlflow
 import pytest
+import torch
 
+from forgeml.batch import AnyBatch
 from forgeml.config.schema import Config
 from forgeml.errors import ConfigError, DataError, ForgeError, MachineError, ModelError, Stopped, TrainingError
 from forgeml.events import Evaluation, Event, Note, StepReport, TrainingResult
 from forgeml.model import publishing
+from forgeml.training import loop
 from forgeml.training.train import train
+from tracked import new_store, only
 
 SAVED_FILES = [
     "README.md",
@@ -31,7 +36,8 @@ SAVED_FILES = [
 def _config(settings: dict[str, Any], folder: Path, **changes: dict[str, Any]) -> Config:
     """The tiny settings with some sections changed, writing to `folder` only."""
     merged = {name: {**section, **changes.pop(name, {})} for name, section in settings.items()}
-    store = {"tracking_uri": f"sqlite:///{folder}/mlflow.db"}
+    folder.mkdir(parents=True, exist_ok=True)
+    store = {"tracking_uri": f"sqlite:///{folder}/mlflow.db" if (folder / "mlflow.db").exists() else new_store(folder)}
     return Config.model_validate({**merged, "mlflow": store, "output_dir": str(folder), **changes})
 
 
@@ -129,6 +135,38 @@ def test_same_call_goes_on_where_a_run_was_stopped(tiny_settings: dict[str, Any]
     assert not (tmp_path / "parts" / "checkpoints").exists()
 
 
+def test_run_that_goes_on_is_one_run_in_mlflow(tiny_settings: dict[str, Any], tmp_path: Path) -> None:
+    """It has each step once, those between the checkpoint and the stop too, and ends as FINISHED."""
+    config = _config(tiny_settings, tmp_path, logging={"log_interval": 1, "save_interval": 8})
+    with pytest.raises(Stopped):
+        train(config, _stopped_after(20))
+    uri = config.mlflow.tracking_uri
+    assert only(uri).status == "KILLED"
+    shutil.rmtree(tmp_path / "checkpoints" / "step-20")
+    train(config)
+    found = only(uri)
+    assert found.status == "FINISHED"
+    assert [step for name, step, *_ in found.figures if name == "train.loss"] == list(range(1, 57))
+    assert not (tmp_path / "tracking").exists()
+
+
+def test_memory_that_does_not_suffice_is_recorded(
+    tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run tells that batches are taken in parts, and how many is a tag of it."""
+    config, told, forward = _config(tiny_settings, tmp_path), list[Event](), loop.batch_logits
+
+    def small(model: torch.nn.Module, batch: AnyBatch, device: torch.device) -> torch.Tensor:
+        if len(batch.indexes) > 10 and torch.is_grad_enabled():
+            raise MemoryError
+        return forward(model, batch, device)
+
+    monkeypatch.setattr(loop, "batch_logits", small)
+    train(config, told.append)
+    assert any(isinstance(event, Note) and "8 at a time are added up" in event.text for event in told)
+    assert only(config.mlflow.tracking_uri).tags["forgeml.batch_parts"] == "2"
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -193,11 +231,14 @@ BAD = {
 def test_bad_input_changes_nothing_on_disk(tiny_settings: dict[str, Any], tmp_path: Path, case: str) -> None:
     """Each is refused with its own kind of error, with a fix, before anything is written."""
     kind, changes = BAD[case]
+    config = _config(tiny_settings, tmp_path, **changes)
+    store = _hash(tmp_path / "mlflow.db")
     with pytest.raises(kind) as caught:
-        train(_config(tiny_settings, tmp_path, **changes))
+        train(config)
     assert isinstance(caught.value, ForgeError)
     assert all(problem.where and problem.what and problem.fix for problem in caught.value.problems)
-    assert list(tmp_path.iterdir()) == []
+    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db"]
+    assert _hash(tmp_path / "mlflow.db") == store
 
 
 def test_failed_run_leaves_the_older_model(tiny_settings: dict[str, Any], tmp_path: Path) -> None:

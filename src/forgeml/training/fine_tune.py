@@ -146,6 +146,7 @@ class _Run:
             if report.parts > parts:
                 self._around.tell(story.in_parts(report, self._config.training))
                 parts = report.parts
+                self._around.tracker.log_facts({"batch_parts": str(parts)})
             yield report
         self._around.tell(story.stopped_early(self.best))
 
