@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chaos.figures import Figure
 from chaos.trainings import Materials, Training, kill
+from forgeml.training.keeping.checkpoints import NAME
 
 
 def damages(folder: Path, numbers: range) -> Figure:
@@ -23,7 +24,10 @@ def damages(folder: Path, numbers: range) -> Figure:
         process.join(0.001)
     kill(process)
     killed.join(process)
-    newest = max((killed.folder / "checkpoints").glob("step-*"), key=lambda entry: int(entry.name.partition("-")[2]))
+    steps = [
+        int(found[1]) for entry in (killed.folder / "checkpoints").iterdir() if (found := NAME.fullmatch(entry.name))
+    ]
+    newest = killed.folder / "checkpoints" / f"step-{max(steps)}"
     names = sorted(str(file.relative_to(newest)) for file in newest.rglob("*") if file.is_file())
     every = list(product(names, WAYS))
     for name, way in every[numbers.start : numbers.stop : numbers.step]:

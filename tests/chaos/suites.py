@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import transformers
 
 from chaos.damages import damages
 from chaos.disks import disks
@@ -47,5 +50,8 @@ SUITES: Mapping[str, Suite] = {
 
 def try_out_part(name: str, numbers: range) -> Figure:
     """Some runs of a suite, in a process of their own."""
+    # On the tiny models that are written here, and on the steps in which MLflow makes a store.
+    transformers.logging.disable_progress_bar()
+    logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory(prefix="forgeml-chaos-") as folder:
         return SUITES[name].try_out(Path(folder), numbers)
