@@ -428,3 +428,13 @@ def test_error_that_is_said_elsewhere_stays_so() -> None:
     error.told_elsewhere = True
     placed = place_settings(error, "config.yaml", ())
     assert (placed.problems[0].where, placed.told_elsewhere) == ("config.yaml:4 data.dataset", True)
+
+
+def test_error_of_a_run_outlives_its_file() -> None:
+    """Hours later the file may be gone or be another one; what went wrong is told all the same."""
+    load(MINIMAL)
+    Path("config.yaml").write_text("a: [")
+    error = ConfigError.at("data.dataset", "wrong", "mend it")
+    assert place_settings(error, "config.yaml", ()) is error
+    Path("config.yaml").unlink()
+    assert place_settings(error, "config.yaml", ()) is error

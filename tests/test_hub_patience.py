@@ -12,6 +12,8 @@ from huggingface_hub.utils import httpx
 
 from forgeml.errors import HubError
 from forgeml.hub import patience
+from forgeml.hub.client import look_up
+from forgeml.hub.errors import Asked, HubAwayError
 from forgeml.hub.patience import OutOfPatienceError, Patience, PatientClient, in_time, patient
 
 ADDRESS = "http://hub.example/file"
@@ -218,3 +220,12 @@ def test_call_that_nothing_ends_is_left_behind(monkeypatch: pytest.MonkeyPatch) 
     [left] = set(threading.enumerate()) - before
     assert left.daemon
     over.set()
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "nothing://127.0.0.1:1"])
+def test_proxy_that_cannot_be_used_is_told(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client cannot even be made; the hub then counts as away."""
+    huggingface_hub.close_session()
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(HubAwayError, match="ALL_PROXY names what cannot be used"):
+        look_up(Asked("model", "someone/model"), quick=True)

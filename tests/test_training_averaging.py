@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -101,3 +102,22 @@ def test_weights_that_go_on_do_not_change_what_was_added() -> None:
         _set(model, 100)
     assert averaging.put_into(model)
     assert _values(model) == {1.5}
+
+
+PLANS = [(5, None, 3.5), (8, None, 6.5), (5, 3, 3.5), (3, None, 1.5)]
+
+
+@pytest.mark.parametrize(("evaluations", "patience", "mean"), PLANS)
+def test_run_that_goes_on_with_another_plan(evaluations: int, patience: int | None, mean: float) -> None:
+    """The last ones of the new plan are averaged, as far as they were still to come."""
+    model = small_classifier("bert")
+    averaging, other = _averaging(3, average_last=2), _averaging(evaluations, average_last=2, patience=patience)
+    for number in range(2):
+        _set(model, number)
+        averaging.add(model)
+    other.put_back(json.loads(json.dumps(averaging.state())), averaging.tensors(), model)
+    for number in range(2, evaluations):
+        _set(model, number)
+        other.add(model)
+    assert other.put_into(model)
+    assert _values(model) == {mean}

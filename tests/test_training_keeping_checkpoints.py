@@ -12,7 +12,7 @@ import torch
 
 from forgeml.errors import MachineError
 from forgeml.training.keeping import checkpoints as module
-from forgeml.training.keeping.checkpoints import Checkpoints, find_damage
+from forgeml.training.keeping.checkpoints import Checkpoints, copy_linked, find_damage, unlinked
 
 TENSORS = {"model.weight": torch.arange(1000.0), "optimizer.weight.step": torch.tensor(3.0)}
 FILES = ("best/config.json", "best/model.safetensors", "state.json", "tensors.safetensors", "checkpoint.json")
@@ -173,3 +173,25 @@ def test_removing_all_leaves_nothing(kept: Checkpoints) -> None:
     kept.remove()
     assert not kept.folder.exists()
     assert kept.newest() == (None, ())
+
+
+def test_one_that_cannot_be_read_is_not_damaged(kept: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To pass over it would be to remove it later on; the rights of its files are those of the folder."""
+    modes = {file.stat().st_mode & 0o777 for file in (kept.folder / "step-10").iterdir() if file.is_file()}
+    assert len(modes) == 1
+
+    def refuse(path: Path, *arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(MachineError, match=r"cannot be read: .*Permission denied"):
+        kept.newest()
+
+
+def test_linked_copy_can_have_its_own_files(kept: Checkpoints, best: Path, tmp_path: Path) -> None:
+    """Who writes into one of them changes no other."""
+    copy_linked(best, tmp_path / "copy")
+    unlinked(tmp_path / "copy")
+    for file in (tmp_path / "copy").iterdir():
+        assert file.stat().st_nlink == 1
+        assert file.read_bytes() == (best / file.name).read_bytes()

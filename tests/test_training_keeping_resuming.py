@@ -11,7 +11,7 @@ import pytest
 from forgeml.config.schema import Config
 from forgeml.errors import ConfigError
 from forgeml.training.keeping.checkpoints import Checkpoint, Damaged
-from forgeml.training.keeping.resuming import check_same, differing, facts, passed_over, pinned
+from forgeml.training.keeping.resuming import asked, check_same, differing, facts, passed_over, pinned
 from forgeml.training.materials import gather
 
 
@@ -55,14 +55,17 @@ def test_other_machine_or_version_is_told() -> None:
 
 
 def test_recorded_commits_are_taken_again(tiny_settings: dict[str, Any]) -> None:
-    """So a branch that has moved on makes no difference, and the hub need not be asked; what is set stays."""
-    checkpoint = Checkpoint(Path("step-3"), 3, {"commits": {"model": "a" * 40, "data": None}})
-    config = Config.model_validate(tiny_settings)
-    assert pinned(config, checkpoint).model.revision == "a" * 40
-    assert pinned(config, checkpoint).data.revision is None
-    branch = config.model_copy(update={"model": config.model.model_copy(update={"revision": "b" * 40})})
-    assert pinned(branch, checkpoint).model.revision == "b" * 40
-    assert pinned(config, None) is config
+    """So a branch that has moved on makes no difference, and the hub need not be asked; another model has its own."""
+    for revision in (None, "main"):
+        model = {**tiny_settings["model"], "revision": revision}
+        config = Config.model_validate({**tiny_settings, "model": model})
+        state = {"commits": {"model": "a" * 40, "data": None}, "asked": json.loads(json.dumps(asked(config)))}
+        checkpoint = Checkpoint(Path("step-3"), 3, state)
+        assert pinned(config, checkpoint).model.revision == "a" * 40
+        assert pinned(config, checkpoint).data.revision is None
+        assert pinned(config, None) is config
+        other = Config.model_validate({**tiny_settings, "model": {**model, "name": "another"}})
+        assert pinned(other, checkpoint) == other
 
 
 def test_damaged_ones_are_told() -> None:

@@ -93,13 +93,14 @@ def test_finished_run_leaves_one_folder(parts: Classifying, tmp_path: Path) -> N
 def test_room_is_for_models_and_checkpoints(
     parts: Classifying, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each checkpoint takes weights and two moments, one more than are kept; what older ones take counts as free."""
+    """Each checkpoint takes weights, two moments and a best model, one more than are kept; older ones count as free."""
     model = parts.model
     weights = sum(weight.nbytes for weight in (*model.parameters(), *model.buffers()))
     trained = sum(weight.nbytes for weight in model.parameters())
+    each = 3 * trained + weights
     one, more = (Outputs(str(tmp_path), kept).check_room(model) for kept in (1, 4))
-    assert (one.model, one.checkpoints, more.checkpoints) == (weights, 2 * 3 * trained, 5 * 3 * trained)
-    assert more.needed - one.needed == 3 * 3 * trained
+    assert (one.model, one.checkpoints, more.checkpoints) == (weights, 2 * each, 5 * each)
+    assert more.needed - one.needed == 3 * each
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "old").write_bytes(b"x" * 1_000_000)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=2_000_000))

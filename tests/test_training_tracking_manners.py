@@ -17,7 +17,7 @@ def test_environment_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     before = dict(os.environ)
     with manners():
         assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "33"
-        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
+        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
         os.environ["MLFLOW_TRACKING_URI"] = "elsewhere"
     assert dict(os.environ) == before
 

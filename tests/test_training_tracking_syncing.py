@@ -13,6 +13,7 @@ import pytest
 from forgeml.errors import DataError, HubError, MachineError
 from forgeml.training.holder import Holder
 from forgeml.training.tracking import journal as journals
+from forgeml.training.tracking import syncing
 from forgeml.training.tracking.journal import Journal
 from forgeml.training.tracking.records import (
     Data,
@@ -28,7 +29,7 @@ from forgeml.training.tracking.records import (
     Whole,
 )
 from forgeml.training.tracking.store import OpenRun, Store
-from forgeml.training.tracking.syncing import Synced, describe, failure, sync
+from forgeml.training.tracking.syncing import Synced, describe, failure, settle, sync
 from servers import free_port
 from tracked import new_store, only, stored
 
@@ -268,6 +269,7 @@ def test_journal_that_was_sent_may_go_on(tmp_path: Path) -> None:
     path = _left(tmp_path, uri, Ended("KILLED", 1_300))
     sync(path)
     journal = Journal.reopen(path)
+    journal.mend()
     journal.append([_start(uri), Metrics({"loss": 1.0}, 301, 2_000)])
     journal.close()
     (found,) = sync(path)
@@ -281,3 +283,42 @@ def test_whole_journal_has_its_mark(tmp_path: Path) -> None:
     path = _left(tmp_path, "http://nowhere", Ended("KILLED", 1_300), Whole())
     (found,) = sync(path)
     assert found.outcome == "in MLflow already"
+
+
+CONTENTS = [b'{"text": "no end of a line"}', b"a: 1\nb: 2", b"\0\1\2", b"", b'{"line": "start"']
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+@pytest.mark.parametrize("place", ["config.yaml", "tracking/other.jsonl"])
+def test_files_that_are_no_journals_stay_as_they_are(content: bytes, place: str, tmp_path: Path) -> None:
+    """Be they named or found; only a journal of ours that was cut short in its first line goes."""
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    ours = place.startswith("tracking") and b'{"line": "start", '.startswith(content)
+    if path.parent.name == "tracking":
+        (found,) = sync(tmp_path)
+        assert found.outcome == ("in MLflow already" if ours else "failed")
+    else:
+        with pytest.raises(DataError, match="is no journal of a run"):
+            sync(path)
+    assert path.exists() != ours
+    assert ours or path.read_bytes() == content
+
+
+def test_earlier_run_of_a_store_with_a_password_is_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Journals keep no passwords, so the address is that of the run that looks after them."""
+    uri = new_store(tmp_path)
+    monkeypatch.setattr(syncing, "hide_secrets", lambda text: text.replace(str(tmp_path), "***"))
+    path = _left(tmp_path, uri.replace(str(tmp_path), "***"))
+    assert "is KILLED in MLflow now" in settle(path, uri)
+    assert only(uri).status == "KILLED"
+    assert not path.exists()
+
+
+def test_earlier_run_gives_way(tmp_path: Path) -> None:
+    """A store that is wanted for the end of the run is not kept busy; the journal stays for the next time."""
+    uri = new_store(tmp_path)
+    path = _left(tmp_path, uri)
+    assert settle(path, uri, lambda: True) == ""
+    assert path.exists()

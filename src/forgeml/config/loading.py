@@ -61,7 +61,11 @@ def place_settings(error: ForgeError, path: str | Path, overrides: Sequence[tupl
         path: the file that `load_config` read.
         overrides: those that it was given.
     """
-    lines = read_yaml(Path(path)).lines
+    try:
+        lines = read_yaml(Path(path)).lines
+    except ConfigError:
+        # Hours after it was read, the file may be another one, or gone.
+        return error
     origins = Origins(str(path), lines, frozenset(tuple(name.split(".")) for name, _ in overrides))
 
     def placed(problem: Problem) -> Problem:

@@ -27,7 +27,7 @@ from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 from forgeml.config.opening import hide_secrets
 from forgeml.errors import ForgeError, HubError, MachineError, nearest
 from forgeml.hub.names import DATASETS, MODELS, name_in_address
-from forgeml.hub.patience import PASSING
+from forgeml.hub.patience import PASSING, patient
 
 ANOTHER_NETWORK = "try another network, or a proxy that passes files on as they are"
 
@@ -215,7 +215,8 @@ def _token_fix(first: str = "if it is private or gated") -> str:
 
 def _revision_fix(asked: Asked) -> str:
     try:
-        refs = huggingface_hub.HfApi().list_repo_refs(asked.name, repo_type=asked.kind)
+        with patient(quick=True):
+            refs = huggingface_hub.HfApi().list_repo_refs(asked.name, repo_type=asked.kind)
     except (OSError, httpx.HTTPError, ValueError, KeyError):
         return "name a branch, tag or commit that its page lists"
     names = [ref.name for ref in (*refs.branches, *refs.tags)]

@@ -167,7 +167,11 @@ def patient(*, quick: bool = False) -> Iterator[None]:
     Args:
         quick: ask each question once, and for a short time.
     """
-    hooks = huggingface_hub.get_session().event_hooks
+    try:
+        hooks = huggingface_hub.get_session().event_hooks
+    except (ImportError, ValueError) as error:
+        # The client reads the proxies of the environment when it is made.
+        raise OutOfPatienceError(f"HTTPS_PROXY or ALL_PROXY names what cannot be used: {error}") from error
     options: dict[str, Any] = {"event_hooks": hooks, "follow_redirects": True, "timeout": None}
     patience, pauses = Patience(_seconds(quick)), () if quick else PAUSES
     huggingface_hub.set_client_factory(lambda: PatientClient(patience, pauses, **options))

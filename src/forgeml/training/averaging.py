@@ -36,7 +36,9 @@ class Averaging:
         self._one_by_one = config.patience is not None and self.wanted > 0
         self._passed_over = 0 if self._one_by_one else evaluations - self.expected
         self._sums: deque[list[torch.Tensor]] = deque()
-        self._added = 0
+        self._added = self._seen = 0
+        self._plan = [self.wanted, evaluations, self._one_by_one]
+        """Which evaluations are averaged depends on this alone."""
 
     @property
     def count(self) -> int:
@@ -50,6 +52,7 @@ class Averaging:
 
     def add(self, model: PreTrainedModel) -> None:
         """Take in the weights at an evaluation, if it is or may be one of the last."""
+        self._seen += 1
         if self._passed_over:
             self._passed_over -= 1
             return
@@ -64,7 +67,8 @@ class Averaging:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it beside `tensors`, as JSON has it."""
-        return {"passed_over": self._passed_over, "added": self._added, "kept": len(self._sums)}
+        counts = {"seen": self._seen, "passed_over": self._passed_over, "added": self._added, "kept": len(self._sums)}
+        return {"plan": self._plan, **counts}
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The weights that are kept, by names of their own."""
@@ -75,7 +79,14 @@ class Averaging:
         }
 
     def put_back(self, state: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], model: PreTrainedModel) -> None:
-        """Go on from what `state` and `tensors` gave; the model is the one whose weights they are."""
+        """Go on from what `state` and `tensors` gave; the model is the one whose weights they are.
+
+        Where other evaluations are averaged now than were then, those that are over are none of them.
+        """
+        self._seen = state["seen"]
+        if state["plan"] != self._plan:
+            self._passed_over = max(0, self._passed_over - self._seen)
+            return
         self._passed_over, self._added = state["passed_over"], state["added"]
         numbers = range(len(_trained(model)))
         self._sums.extend([tensors[f"{SUM}.{place}.{number}"] for number in numbers] for place in range(state["kept"]))

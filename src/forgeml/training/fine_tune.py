@@ -178,6 +178,9 @@ class _Run:
             self._around.tracker.log_step(self._report, self._speed.since_last())
         # From here on the model is not that of the last step.
         self._whole = False
+        if self.best.best is None:
+            # A run that went on with fewer steps than it began with may be over before its first evaluation.
+            self._keep_if(self.best.improved_by, self._evaluation(self._report))
         if self.averaging.put_into(self._materials.model):
             kept = self._keep_if(self.best.equalled_by, self._evaluation(self._report), prefix="averaged.")
             self._around.tell(story.averaged(self.averaging, self.best, kept))
@@ -195,8 +198,8 @@ class _Run:
     @contextmanager
     def _unbroken(self) -> Iterator[None]:
         """Inside `with`, what is done belongs together: the first signal to stop waits until it is done."""
-        self._whole = False
         with first_signal_waits():
+            self._whole = False
             yield
             self._whole = True
 
@@ -218,6 +221,7 @@ class _Run:
         }
         tensors = tensors_of(self._learner, materials.model) | self.averaging.tensors()
         try:
+            around.outputs.check_there()
             around.outputs.write_checkpoint(self._report.step, state, tensors)
             self._written = now
         except ForgeError as error:

@@ -16,7 +16,7 @@ from forgeml.machine import held_signals
 from forgeml.model.publishing import beside, check_place, publish, remove_stale, writing
 from forgeml.model.saved import Classifying, write_manifest, write_model
 from forgeml.records import Manifest
-from forgeml.training.keeping.checkpoints import Checkpoints, Tensors, copy_linked
+from forgeml.training.keeping.checkpoints import Checkpoints, Tensors, copy_linked, unlinked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -70,7 +70,7 @@ class Outputs:
         """See that the disk holds what the run will write.
 
         That is the best model, the next one beside it, a copy in MLflow, and the checkpoints with the one that is being
-        written, each with a trained weight and two moments of it.
+        written, each with a trained weight and two moments of it, and with a best model that may be another one's too.
 
         Args:
             model: that is to be trained and saved.
@@ -81,7 +81,7 @@ class Outputs:
         holder = next(parent for parent in self.best.absolute().parents if parent.exists())
         weights = sum(weight.nbytes for weight in (*model.parameters(), *model.buffers()))
         trained = sum(weight.nbytes for weight in model.parameters() if weight.requires_grad)
-        checkpoints = (self._kept_checkpoints + 1) * 3 * trained
+        checkpoints = (self._kept_checkpoints + 1) * (3 * trained + weights)
         free = shutil.disk_usage(holder).free + size_of(self.checkpoints.folder)
         room = Room(weights, COPIES * weights + checkpoints + SMALL_FILES, free, checkpoints)
         if room.free < room.needed:
@@ -160,6 +160,9 @@ class Outputs:
                 # The disk may be full by now. A model without a manifest is better than none.
                 with suppress(MachineError):
                     write_manifest(self.prepared, manifest)
+            # Nor may it be changed together with the checkpoints, if there is room for a copy of its own.
+            with suppress(OSError):
+                unlinked(self.prepared)
             publish(self.prepared, self.last)
             return self.last
 

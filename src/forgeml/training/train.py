@@ -16,7 +16,7 @@ from forgeml.records import Manifest
 from forgeml.training import story
 from forgeml.training.fine_tune import Surroundings, fine_tune
 from forgeml.training.keeping.checkpoints import Checkpoint
-from forgeml.training.keeping.resuming import DATA, MODEL, check_same, differing, facts, passed_over, pinned
+from forgeml.training.keeping.resuming import DATA, MODEL, asked, check_same, differing, facts, passed_over, pinned
 from forgeml.training.lock import locked
 from forgeml.training.materials import Materials, Tell, gather
 from forgeml.training.outputs import Outputs
@@ -52,7 +52,7 @@ def train(
         checkpoint = processes.by_main(lambda: _where_it_was(outputs, fresh, tell))
         materials = gather(pinned(config, checkpoint), tell, processes)
         recorded = _recorded_facts(config, materials)
-        _check_same(checkpoint, recorded, allow_changed, tell)
+        processes.by_main(lambda: _check_same(checkpoint, recorded, allow_changed, tell))
         processes.by_main(lambda: outputs.check_room(materials.model))
         tracker = _tracker(config, outputs, checkpoint, tell)
         short_of_memory = memory_errors(*story.memory(config.training, materials.cut.max_length))
@@ -107,7 +107,7 @@ def _check_same(
 def _recorded_facts(config: Config, materials: Materials) -> dict[str, Any]:
     """What a checkpoint has to say of the run as a whole."""
     commits = {MODEL: materials.pretrained.commit, DATA: materials.source.revision}
-    return {"facts": facts(config, materials), "commits": commits}
+    return {"facts": facts(config, materials), "commits": commits, "asked": asked(config)}
 
 
 def _tracker(config: Config, outputs: Outputs, checkpoint: Checkpoint | None, tell: Tell) -> Tracker:

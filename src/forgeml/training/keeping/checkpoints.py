@@ -10,13 +10,14 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import EIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
-from forgeml.errors import MachineError
+from forgeml.errors import MachineError, first_line
 from forgeml.machine import held_signals
 from forgeml.model.publishing import flush, publish, writing
 
@@ -98,11 +99,15 @@ class Checkpoints:
         place = self.folder / f"step-{step}"
         fresh = place.with_name(f"{place.name}.new")
         try:
-            with writing(place, self._room(tensors)):
+            with writing(place):
+                room = self._room(tensors)
+            with writing(place, room):
                 self._clear()
                 fresh.mkdir(parents=True)
                 save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, fresh / TENSORS)
                 (fresh / STATE).write_text(_canonical(state), encoding="utf-8")
+                # The library lets nobody else read its file.
+                (fresh / TENSORS).chmod((fresh / STATE).stat().st_mode)
                 if best is not None:
                     copy_linked(best, fresh / BEST)
                 flush(fresh)
@@ -155,7 +160,11 @@ class Checkpoints:
 
 
 def find_damage(folder: Path) -> str | None:
-    """What is wrong with a checkpoint, by its manifest; None if it is whole."""
+    """What is wrong with a checkpoint, by its manifest; None if it is whole.
+
+    Raises:
+        MachineError: it cannot be read, which says nothing of what is in it.
+    """
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
         files = json.loads(text)["files"]
@@ -164,8 +173,22 @@ def find_damage(folder: Path) -> str | None:
         return next(filter(None, (_damage_of(folder / name, told) for name, told in files.items())), None)
     except FileNotFoundError:
         return f"{MANIFEST} is missing"
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except OSError as error:
+        if error.errno == EIO:
+            return f"the disk does not give it back: {first_line(error)}"
+        fix = "see to the rights there, or run as the user who began; --fresh starts over"
+        raise MachineError.at(str(folder), f"cannot be read: {first_line(error)}", fix) from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return f"{MANIFEST} is damaged"
+
+
+def unlinked(folder: Path) -> None:
+    """Give a folder that was copied linked its own files, so that who changes one there changes no other."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_nlink > 1:
+            own = path.with_name(f"{path.name}.own")
+            shutil.copy2(path, own)
+            own.replace(path)
 
 
 def copy_linked(source: Path, target: Path) -> None:

@@ -76,7 +76,8 @@ def _moments(name: str, tensors: Mapping[str, torch.Tensor]) -> Tensors:
     """The optimizer's tensors of one weight, by their own names."""
     prefix = f"{MOMENT}.{name}."
     return {
-        key.removeprefix(prefix): value
+        # A copy, since these tensors lie in the checkpoint's file, whose room on the disk is wanted back.
+        key.removeprefix(prefix): value.clone()
         for key, value in tensors.items()
         if key.startswith(prefix) and "." not in key.removeprefix(prefix)
     }

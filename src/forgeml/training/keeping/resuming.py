@@ -47,15 +47,24 @@ def facts(config: Config, materials: Materials) -> dict[str, Facts]:
 
 
 def pinned(config: Config, checkpoint: Checkpoint | None) -> Config:
-    """The configuration with the commits that a checkpoint recorded, so that the hub need not be asked again."""
+    """The configuration with the commits that a checkpoint recorded, so that the hub need not be asked again.
+
+    Where another model or other data are named by now, these have commits of their own.
+    """
     if checkpoint is None:
         return config
-    commits = checkpoint.state["commits"]
-    model, data = (
-        section.model_copy(update={"revision": section.revision or commits[name]})
-        for name, section in ((MODEL, config.model), (DATA, config.data))
-    )
-    return config.model_copy(update={"model": model, "data": data})
+    commits, before = checkpoint.state["commits"], checkpoint.state["asked"]
+    now = asked(config)
+    pins = {name: commits[name] for name in (MODEL, DATA) if commits[name] and before[name] == now[name]}
+    sections: dict[str, Any] = {MODEL: config.model, DATA: config.data}
+    changed = {name: sections[name].model_copy(update={"revision": commit}) for name, commit in pins.items()}
+    return config.model_copy(update=changed)
+
+
+def asked(config: Config) -> dict[str, Any]:
+    """What the hub is asked for, as JSON has it: the model, and the data."""
+    source = config.data.model_dump(mode="json", include={"dataset", "subset", "revision"})
+    return {MODEL: [config.model.name, config.model.revision], DATA: source}
 
 
 def check_same(checkpoint: Checkpoint, found: Mapping[str, Facts], allowed: Sequence[str]) -> None:

@@ -33,6 +33,8 @@ from forgeml.training.tracking.records import (
 FOLDER = "tracking"
 """Where journals lie, in the folder that the run writes to."""
 ENDING = ".jsonl"
+BEGINNING = b'{"line": "start", '
+"""Of each journal; one that was cut short has a part of it."""
 
 
 class Journal:
@@ -59,22 +61,31 @@ class Journal:
         except OSError as error:
             journal.problem = first_line(error)
         journal.append([start])
+        if journal.problem:
+            # Without its beginning, all that follows would be of no run.
+            journal.remove()
         return journal
 
     @classmethod
     def reopen(cls, path: Path) -> Journal:
-        """One that is there, to go on with; what was cut short at its end is taken away.
+        """One that is there, to be read and then perhaps mended; nothing in it is changed yet.
 
         Raises:
+            DataError: it is no journal.
             BlockingIOError: another process has it open.
             OSError: it cannot be opened.
         """
+        content = path.read_bytes()[: len(BEGINNING)]
+        if content != BEGINNING[: len(content)] or (len(content) < len(BEGINNING) and path.parent.name != FOLDER):
+            raise _no_journal(path)
         journal = cls(path)
         journal._open(0)
-        content = path.read_bytes()
-        assert journal._file is not None
-        os.ftruncate(journal._file, content.rfind(b"\n") + 1)
         return journal
+
+    def mend(self) -> None:
+        """Take away what was cut short at its end. For those who know that no other process writes here."""
+        assert self._file is not None
+        os.ftruncate(self._file, self.path.read_bytes().rfind(b"\n") + 1)
 
     def append(self, lines: Sequence[Line]) -> None:
         """Write lines at the end. They are with the system before this returns, though perhaps not on the disk."""
@@ -150,6 +161,9 @@ class Told:
         self.whole = isinstance(line, Whole)
         match line:
             case Start():
+                if line.store != self.start.store:
+                    # Another store has nothing of it yet.
+                    self.taken = 0
                 # The run is the same, so it keeps what it is known by.
                 self.start = replace(line, key=self.start.key, time=self.start.time, run_name=self.start.run_name)
                 self.ended = None
@@ -191,8 +205,7 @@ def read_journal(path: Path) -> Told | None:
     if told:
         told.damaged = damaged
     elif texts:
-        fix = "name the output folder of a training, or a file in its folder tracking/"
-        raise DataError.at(str(path), "is no journal of a run", fix)
+        raise _no_journal(path)
     return told
 
 
@@ -202,6 +215,11 @@ def journals_in(place: Path) -> list[Path]:
         return [place]
     folder = place if place.name == FOLDER else place / FOLDER
     return sorted(path for path in folder.glob(f"*{ENDING}") if path.is_file())
+
+
+def _no_journal(path: Path) -> DataError:
+    fix = "name the output folder of a training, or a file in its folder tracking/"
+    return DataError.at(str(path), "is no journal of a run", fix)
 
 
 def _opened(start: Start, path: Path) -> Told:

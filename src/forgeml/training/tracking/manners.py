@@ -10,10 +10,11 @@ from contextlib import contextmanager
 
 from mlflow.utils.name_utils import _generate_random_name
 
-TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+TIMEOUT, RETRIES = "MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 MANNERS = {
-    # Its own patience with a server that is away lasts about four minutes a call.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    # Its own patience with a server that is away lasts about four minutes a call, and it would repeat what must not be:
+    # a run that is made once more after an answer that came too late stays RUNNING for ever.
+    RETRIES: "0",
     # How long it waits between two attempts would come of random numbers that are the training's.
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
     # What is printed belongs to the command line.
@@ -22,6 +23,7 @@ MANNERS = {
 }
 CALL_SECONDS = 10
 """How long a server may take to answer."""
+UPLOAD_RETRIES = 2
 UPLOAD_SECONDS = 900
 """How long a server may take to put away one file of the model before it answers."""
 
@@ -52,8 +54,9 @@ def manners(seconds: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """Inside `with`, a server has time to put away large files."""
-    before = {TIMEOUT: os.environ.get(TIMEOUT)}
+    """Inside `with`, a server has time to put away large files, and is asked more than once."""
+    before = {name: os.environ.get(name) for name in (TIMEOUT, RETRIES)}
+    os.environ[RETRIES] = str(max(UPLOAD_RETRIES, int(before[RETRIES] or 0)))
     os.environ[TIMEOUT] = str(max(UPLOAD_SECONDS, int(before[TIMEOUT] or 0)))
     try:
         yield

@@ -95,9 +95,7 @@ def go_on(folder: Path, start: Start, run_id: str, step: int) -> Begun:
         except (OSError, DataError):
             continue
         if told and told.start.key == start.key:
-            if told.start.store != start.store:
-                # Another store has nothing yet.
-                told.taken = 0
+            journal.mend()
             journal.append([start])
             told.take(start)
             return Begun(told.start, journal, told.run_id or run_id, True, Past.of(told, step))

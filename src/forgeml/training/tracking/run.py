@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forgeml.errors import counted
+from forgeml.machine import first_signal_waits
 from forgeml.training.tracking.journal import journals_in
 from forgeml.training.tracking.manners import patience
 from forgeml.training.tracking.past import Begun
@@ -66,15 +67,17 @@ class TrackedRun:
         own = self._journal.path
         for path in journals_in(own.parent):
             if path != own:
-                self._sender.ask(partial(self._settle, path))
+                self._sender.ask(partial(self._settle, path), later=True)
         self._say()
 
     def log(self, record: Record) -> None:
         """Keep a record and hand it on, but for what was known before."""
         fresh = self._begun.past.without_known(record)
         if fresh and not self._over:
-            self._journal.append([fresh])
-            self._sender.put([fresh])
+            # Nothing may come in between: what is in the journal and was not handed on would be taken for sent.
+            with first_signal_waits():
+                self._journal.append([fresh])
+                self._sender.put([fresh])
         self._say()
 
     def upload(self, model: Model) -> None:
@@ -121,7 +124,7 @@ class TrackedRun:
 
     def _settle(self, path: Path, run: OpenRun) -> None:
         """Called in the sender's thread."""
-        if told := settle(path, self._begun.start.store):
+        if told := settle(path, self._uri, self._sender.is_wanted):
             self._news.append(told)
 
     def _opened(self, run_id: str) -> None:

@@ -33,6 +33,8 @@ class Task:
     """Something that the thread is to do with the run, once."""
 
     work: Callable[[OpenRun], object]
+    later: bool = False
+    """Whether nobody waits for it, so that it gives way to all else and outlasts an outage."""
     problem: str = "the store has not answered yet"
     """Why it is not done; empty once it is."""
     over: threading.Event = field(default_factory=threading.Event)
@@ -90,12 +92,19 @@ class Sender:
                 self._changed.notify()
             self._waiting.extend(records[:room])
 
-    def ask(self, work: Callable[[OpenRun], object]) -> Task:
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for the thread, as at the end of the run."""
+        with self._changed:
+            return self._ended is not None or any(not task.later for task in self._tasks)
+
+    def ask(self, work: Callable[[OpenRun], object], *, later: bool = False) -> Task:
         """Let the thread do something with the run, after all that was put before and before what it was asked earlier.
 
-        What is asked early, nobody waits for.
+        Args:
+            work: is given the run.
+            later: nobody waits for it.
         """
-        task = Task(work)
+        task = Task(work, later)
         with self._changed:
             self._tasks.appendleft(task)
             self._changed.notify()
@@ -125,9 +134,9 @@ class Sender:
 
     def _wait(self) -> None:
         with self._changed:
-            while not (self._ended or self._tasks):
+            while not self.is_wanted():
                 left = self._next - time.monotonic()
-                if left <= 0 and (self.run is None or self._waiting):
+                if left <= 0 and (self.run is None or self._waiting or self._tasks):
                     return
                 self._changed.wait(left if left > 0 else None)
 
@@ -143,7 +152,7 @@ class Sender:
             run.end(ended.status, ended.time)
             self.closed = ended
         self._send(run)
-        if self._tasks and not self._given_up:
+        if self._tasks and not self._given_up and not (self._tasks[0].later and self._ended):
             task = self._tasks.popleft()
             task.problem = attempt(partial(task.work, run))
             task.over.set()
@@ -171,8 +180,10 @@ class Sender:
             self._pause, self._size = FIRST_PAUSE, BATCH
 
     def _fail_tasks(self) -> None:
-        while self._tasks:
-            task = self._tasks.popleft()
+        with self._changed:
+            failed = [task for task in self._tasks if not task.later]
+            self._tasks = deque(task for task in self._tasks if task.later)
+        for task in failed:
             task.problem = self.problem
             task.over.set()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forgeml.config.opening import hide_secrets
-from forgeml.errors import ForgeError, HubError, MachineError, Problem, counted, first_line
+from forgeml.errors import DataError, ForgeError, HubError, MachineError, Problem, counted, first_line
 from forgeml.training.tracking.journal import Journal, Told, journals_in, read_journal
 from forgeml.training.tracking.manners import manners, patience
 from forgeml.training.tracking.records import Ended, Model, Opened, Uploaded, Whole
@@ -54,32 +54,45 @@ def sync(place: Path, tracking_uri: str | None = None) -> list[Synced]:
         DataError: a file is no journal.
     """
     with manners(CALL_SECONDS):
-        return [replay(path, tracking_uri) for path in journals_in(place)]
+        return [_or_failed(path, tracking_uri, alone=place.is_file()) for path in journals_in(place)]
 
 
-def settle(path: Path, store: str) -> str:
+def settle(path: Path, store: str, is_wanted: Callable[[], bool] = lambda: False) -> str:
     """Send what an earlier run has left in its journal, but no model; forget a journal that is not needed any more.
 
     Args:
         path: of the journal.
         store: that answers just now; journals of others stay as they are.
+        is_wanted: whether somebody else waits for the store, so that this has to stop.
 
     Returns:
         A sentence on the run, if the store knows more of it now.
     """
     told = read_journal(path)
-    if told and told.start.store != store:
+    if told and told.start.store != hide_secrets(store):
         return ""
-    found = replay(path, with_model=False)
-    if found.outcome in (SENT, KNOWN):
+    found = replay(path, store, with_model=False, is_wanted=is_wanted)
+    if found.outcome in (SENT, KNOWN) and not (found.refused or found.damaged):
         path.unlink(missing_ok=True)
     if found.outcome in (SENT, PARTLY):
         return f"an earlier run in this folder, {found.run_id}, is {found.status} in MLflow now"
     return ""
 
 
-def replay(path: Path, tracking_uri: str | None = None, *, with_model: bool = True) -> Synced:
+def replay(
+    path: Path,
+    tracking_uri: str | None = None,
+    *,
+    with_model: bool = True,
+    is_wanted: Callable[[], bool] = lambda: False,
+) -> Synced:
     """Send one journal. What the store has already stays as it is; a journal that is sent whole has done its work.
+
+    Args:
+        path: of the journal.
+        tracking_uri: of the store; None: as the journal has it, which keeps no passwords.
+        with_model: whether to send the saved model too.
+        is_wanted: whether somebody else waits for the store, so that this has to stop.
 
     Raises:
         DataError: the file is no journal.
@@ -96,15 +109,26 @@ def replay(path: Path, tracking_uri: str | None = None, *, with_model: bool = Tr
         if told is None:
             journal.remove()
             return replace(found, outcome=KNOWN)
-        replaying = _Replaying(journal, told, found, tracking_uri or told.start.store)
-        if told.whole and not tracking_uri:
+        replaying = _Replaying(journal, told, found, tracking_uri or told.start.store, is_wanted)
+        if told.whole and replaying.is_at_home:
             found.outcome = KNOWN
         elif told.ended or journal.locked or not told.start.owner.may_live:
+            journal.mend()
             problem = attempt(lambda: replaying.send(with_model))
             found.outcome, found.problem = (FAILED, problem) if problem else (found.outcome, found.problem)
         return found
     finally:
         journal.close()
+
+
+def _or_failed(path: Path, tracking_uri: str | None, *, alone: bool) -> Synced:
+    """What came of one journal; among several, one that is none keeps nobody else from being sent."""
+    try:
+        return replay(path, tracking_uri)
+    except DataError as error:
+        if alone:
+            raise
+        return Synced(str(path), FAILED, problem=error.problems[0].what)
 
 
 def describe(found: Synced) -> tuple[str, str]:
@@ -131,8 +155,11 @@ def failure(found: Sequence[Synced]) -> ForgeError | None:
 class _Replaying:
     """One journal on its way into its run; `found` says how far it has come."""
 
-    def __init__(self, journal: Journal, told: Told, found: Synced, uri: str) -> None:
+    def __init__(self, journal: Journal, told: Told, found: Synced, uri: str, is_wanted: Callable[[], bool]) -> None:
         self._journal, self._told, self._found, self._uri = journal, told, found, uri
+        self._is_wanted = is_wanted
+        self.is_at_home = hide_secrets(uri) == told.start.store
+        """Whether the store is the one that the run is in."""
         self._ended = told.ended or Ended("KILLED", told.last_time)
         found.store, found.run_id, found.model_id = hide_secrets(uri), told.run_id, told.model_id
         found.records, found.damaged = len(told.records), told.damaged
@@ -148,6 +175,8 @@ class _Replaying:
         run.end(self._ended.status, self._ended.time)
         found.run_id, found.status = run.run_id, self._ended.status
         for start in range(0, len(told.records), BATCH):
+            if self._is_wanted():
+                raise InterruptedError("the store is wanted for another run")
             refused = deliver(run, told.records[start : start + BATCH])
             found.refused += len(refused)
             found.problem = found.problem or next(iter(refused), "")
@@ -170,6 +199,8 @@ class _Replaying:
     def _put_away(self) -> None:
         if self._ended.status == "FINISHED" and not self._found.refused:
             self._journal.remove()
+            return
+        if not self.is_at_home:
             return
         # Such a run may be continued, and then it has to be known what was told already.
         model_id = self._found.model_id

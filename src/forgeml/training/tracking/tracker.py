@@ -76,7 +76,6 @@ class Tracker:
                 if problem := attempt(self._begin):
                     self._warn(f"no tracking, the training goes on without it: {problem}")
                 yield
-                self._finish("FINISHED", LAST_S)
             except (KeyboardInterrupt, Stopped):
                 self._finish("KILLED", LAST_STOPPED_S)
                 raise
@@ -85,6 +84,8 @@ class Tracker:
                 self._log(_tags({"forgeml.error": reason}))
                 self._finish("FAILED", LAST_S)
                 raise
+            else:
+                self._finish_whole()
 
     def log_settings(self, settings: Mapping[str, Any]) -> None:
         """The flattened configuration as parameters."""
@@ -147,6 +148,13 @@ class Tracker:
         # Whoever stops the program from here on wants the run to be closed.
         self._run = TrackedRun(begun, uri, self._warn)
         self._run.open()
+
+    def _finish_whole(self) -> None:
+        """All has been done, so a signal only cuts the wait for the store short."""
+        try:
+            self._finish("FINISHED", LAST_S)
+        except (KeyboardInterrupt, Stopped):
+            self._warn("stopped while MLflow was waited for; forgeml sync sends what it does not have")
 
     def _finish(self, status: str, seconds: float) -> None:
         run = self._run
