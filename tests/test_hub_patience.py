@@ -226,6 +226,7 @@ def test_call_that_nothing_ends_is_left_behind(monkeypatch: pytest.MonkeyPatch) 
 def test_proxy_that_cannot_be_used_is_told(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client cannot even be made; the hub then counts as away."""
     huggingface_hub.close_session()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(HubAwayError, match="ALL_PROXY names what cannot be used"):
         look_up(Asked("model", "someone/model"), quick=True)
