@@ -38,7 +38,7 @@ BROKEN = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
 
 
 class OutOfPatienceError(httpx.TransportError):
-    """The hub has been in trouble for too long, or cannot be asked at all. The library's own loops end with such errors."""
+    """The hub has been in trouble for too long, or cannot be asked. The library ends its loops with such errors."""
 
 
 class Patience:
