@@ -56,6 +56,7 @@ def main() -> None:
         for _ in range(options.rounds):
             for way, store in stores.items():
                 found[way].append(_measured(store))
+                print(f"{way}: {found[way][-1]:.2f} s", file=sys.stderr, flush=True)
     base = statistics.median(found[NONE])
     for way, seconds in found.items():
         middle = statistics.median(seconds)
