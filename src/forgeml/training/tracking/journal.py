@@ -59,7 +59,9 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             journal._open(os.O_CREAT | os.O_EXCL)
         except OSError as error:
+            # What is there under this name, if anything, is not ours to remove.
             journal.problem = first_line(error)
+            return journal
         journal.append([start])
         if journal.problem:
             # Without its beginning, all that follows would be of no run.
